@@ -1,0 +1,1 @@
+"""One async client for every language model's wire format."""

@@ -1,0 +1,323 @@
+"""What every wire format provides, and the tools its codecs share.
+
+An adapter translates between our values and one wire format and remembers nothing. The memory of
+one streamed reply is a `StreamDecoder`, made for one attempt and thrown away. Both directions are
+here: `APIAdapter` is the client's half, `ServerHalf` the server's; what one says the other hears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+import msgspec
+from msgspec import Struct
+
+from ..config import ProviderConfig
+from ..errors import BackendError, DecodeError
+from ..request import LLMRequest
+from ..types import (
+    JSON,
+    Adaptation,
+    IncompleteReason,
+    LLMChunk,
+    LLMUsage,
+    Native,
+    Part,
+    PartDelta,
+    Role,
+    StopInfo,
+    new_message,
+)
+
+T = TypeVar("T")
+
+
+class Headers(Mapping[str, str]):
+    """HTTP headers: names match whatever their case, and are sent as first written.
+
+    Raises `ValueError`, naming the header and never its value, for one that could smuggle in
+    another (line breaks, control characters, non-ASCII names or values beyond Latin-1).
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, *sources: Mapping[str, str]) -> None:
+        self._items: dict[str, tuple[str, str]] = {}
+        for source in sources:
+            for name, value in source.items():
+                self._items[_checked(name, value).lower()] = (name, value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._items[name.lower()][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._items
+
+    def replaced(self, other: Mapping[str, str]) -> Headers:
+        """These headers with `other` over them; a name of `other` replaces ours in any case."""
+        return Headers(self, other) if other else self
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self)})"
+
+
+def _checked(name: str, value: str) -> str:
+    if (
+        not name
+        or not name.isascii()
+        or any(not (c.isalnum() or c in "!#$%&'*+-.^_`|~") for c in name)
+    ):
+        raise ValueError(f"{name!r} is not a header name")
+    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 or ord(c) > 255 for c in value):
+        raise ValueError(f"the value of header {name} has characters that no header may have")
+    return name
+
+
+AuthScheme = Literal["bearer", "x-api-key", "google", "none"]
+
+
+class PreparedRequest(Struct, frozen=True):
+    """A request ready for the wire, without credentials: `auth` adds those last."""
+
+    method: str
+    endpoint: str
+    """The path (and query) after the base address."""
+    headers: Headers
+    body: bytes
+    base_url: str
+    adaptations: tuple[Adaptation, ...] = ()
+    auth: AuthScheme = "bearer"
+    """How the credential travels; what it is, `auth` finds out."""
+
+    @property
+    def url(self) -> str:
+        return self.base_url.rstrip("/") + self.endpoint
+
+
+class StreamDecoder(Protocol):
+    """All memory of one streamed reply."""
+
+    keepalives: int
+    """Comments and pings so far: evidence for timeouts."""
+
+    def feed(self, data: bytes) -> Iterable[LLMChunk]:
+        """The chunks that these bytes complete; what came before a fault comes out before it.
+
+        Raises a `StreamError` for an error the server reports, `DecodeError` for bytes that are
+        not this format.
+        """
+        ...
+
+    def finish(self) -> Iterable[LLMChunk]:
+        """The end of the bytes. Raises `IncompleteStreamError` unless the reply was whole."""
+        ...
+
+
+class APIAdapter(Protocol):
+    """The client's half of a wire format. Stateless; `api` tags what its providers issue."""
+
+    api: str
+
+    def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
+        """Raises `UnsupportedError` with a path for what the wire can't say."""
+        ...
+
+    def parse_response(
+        self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None
+    ) -> LLMChunk:
+        """A whole reply. Raises as a decoder's `feed` and `finish` do."""
+        ...
+
+    def parse_error(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        request: LLMRequest | None = None,
+        provider: ProviderConfig | None = None,
+    ) -> BackendError:
+        """The error that an answer amounts to; returned, not raised."""
+        ...
+
+    def stream_decoder(
+        self, request: LLMRequest, provider: ProviderConfig | None = None
+    ) -> StreamDecoder: ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """An adapter whose wire has an endpoint that counts."""
+
+    def prepare_count(
+        self, request: LLMRequest, provider: ProviderConfig
+    ) -> PreparedRequest | None:
+        """None where this provider is known to lack the endpoint."""
+        ...
+
+    def parse_count(self, body: bytes, request: LLMRequest) -> int: ...
+
+
+class ServerRequest(Struct, frozen=True):
+    """What a server half heard: the request, whether only counting was asked, the raw body."""
+
+    request: LLMRequest
+    count: bool = False
+    include_usage: bool = True
+    """Whether a stream is to report usage (Chat Completions asks for it)."""
+    body: JSON = None
+
+
+class ServerHalf(Protocol):
+    """The server's half of a wire format: hears requests, says replies. Stateless and pure."""
+
+    api: str
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request to this path is in this wire format."""
+        ...
+
+    def parse_request(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> ServerRequest:
+        """Raises `InvalidRequestError` (or another StatusError) as the real server would."""
+        ...
+
+    def prepare_response(self, reply: LLMChunk, heard: ServerRequest) -> bytes:
+        """The body of a whole answer. `reply` needs no ids: what is missing is made from it."""
+        ...
+
+    def prepare_stream(self, chunks: Iterable[LLMChunk], heard: ServerRequest) -> Iterator[bytes]:
+        """The events of a streamed answer, each with its framing, the terminal marker last."""
+        ...
+
+    def prepare_count(self, tokens: int, heard: ServerRequest) -> bytes: ...
+
+    def prepare_error(self, error: BackendError) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an error answer."""
+        ...
+
+    def prepare_stream_error(self, error: BackendError) -> bytes:
+        """The event that reports an error inside a 200."""
+        ...
+
+
+class ReplyWriter:
+    """Makes the deltas of one reply: numbers its parts, marks their starts and ends.
+
+    One text-like part is open at a time (`text`, `reasoning`, `refusal`); tool calls are open
+    side by side, each under a key of the wire's. `close` ends everything.
+    """
+
+    __slots__ = ("_next", "_open", "_tools")
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._open: tuple[int, str] | None = None  # the open text-like part
+        self._tools: dict[Any, int] = {}
+
+    def open_index(self) -> int:
+        """A number for a part that starts now."""
+        self._next += 1
+        return self._next - 1
+
+    def text_like(self, kind: Any, text: str, native: Native | None = None) -> list[Part]:
+        """Text of `kind`; ends the open part of another kind first."""
+        if self._open is not None and self._open[1] == kind:
+            return [PartDelta(self._open[0], kind, text)]
+        out = self.end_text()
+        self._open = (self.open_index(), kind)
+        out.append(PartDelta(self._open[0], kind, text, True, native=native))
+        return out
+
+    def end_text(self, **last: Any) -> list[Part]:
+        """Ends the open text-like part, with last attributes (a signature) if given."""
+        if self._open is None:
+            return []
+        index, kind = self._open
+        self._open = None
+        return [PartDelta(index, kind, end=True, **last)]  # type: ignore[arg-type]
+
+    def whole(self, part: Part) -> list[Part]:
+        """A part that comes in one piece."""
+        self.open_index()
+        return [*self.end_text(), part]
+
+    def tool(self, key: Any, arguments: str = "", **attributes: Any) -> list[Part]:
+        """A piece of the tool call known as `key`; the first one opens it."""
+        index = self._tools.get(key)
+        if index is not None:
+            return [PartDelta(index, "tool_call", arguments, **attributes)]
+        out = self.end_text()
+        index = self._tools[key] = self.open_index()
+        out.append(PartDelta(index, "tool_call", arguments, True, **attributes))
+        return out
+
+    def end_tool(self, key: Any, incomplete: IncompleteReason | None = None) -> list[Part]:
+        index = self._tools.pop(key, None)
+        if index is None:
+            return []
+        return [PartDelta(index, "tool_call", end=True, incomplete=incomplete)]
+
+    def close(self, incomplete: IncompleteReason | None = None) -> list[Part]:
+        """Ends every open part; with `incomplete`, open tool calls must not be run."""
+        out = self.end_text()
+        for key in list(self._tools):
+            out += self.end_tool(key, incomplete)
+        return out
+
+
+def chunk_of(
+    parts: Iterable[Part] = (),
+    *,
+    usage: LLMUsage | None = None,
+    stop: StopInfo | None = None,
+    response_id: str | None = None,
+    model: str | None = None,
+    adaptations: tuple[Adaptation, ...] = (),
+) -> LLMChunk:
+    """An assistant's chunk."""
+    message = new_message(Role.assistant, tuple(parts))
+    return LLMChunk(message, usage, stop, response_id, model, None, adaptations)
+
+
+def decode_json(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
+    """A typed value from bytes. Raises `DecodeError` naming `what` and the place."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
+        excerpt = data[:200].decode("utf-8", "replace")
+        raise DecodeError(
+            f"{what} is not what the format says: {e or 'nested too deeply'}",
+            path=str(e).rpartition(" - at `")[2].rstrip("`") if " - at `" in str(e) else "",
+            body_excerpt=excerpt,
+            phase="stream",
+        ) from None
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON in insertion order, UTF-8, without white space; the same value gives the same bytes.
+
+    Lone surrogates, which no UTF-8 has, become U+FFFD (wire reference 0).
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_without_surrogates(value))
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        # UTF-16 joins pairs that came as two surrogates; what is still alone is replaced.
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(v) for v in value]
+    return value

@@ -1,0 +1,229 @@
+"""Providers, models and dialects: frozen data, with no secret inside.
+
+A *provider* is an address with a key variable and a wire format. A *dialect* is what one server
+does differently from its wire format, one documented field a quirk. A *model* is a name at a
+provider with prices, limits and defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from .errors import ConfigError
+
+ThinkingLevel = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
+"""How much the model should think. A wire without a level takes the nearest lower one it has,
+and the reply's `adaptations` say so."""
+
+THINKING_LEVELS: tuple[ThinkingLevel, ...] = (
+    "off",
+    "minimal",
+    "low",
+    "medium",
+    "high",
+    "xhigh",
+    "max",
+)
+
+
+class Timeouts(Struct, frozen=True, omit_defaults=True):
+    """Limits on waiting, in seconds; None waits for ever. Each is one clock of its own.
+
+    Keep-alives and comments reset none of them; only content does. `total` spans all attempts
+    of one call, the waits between them included.
+    """
+
+    connect: float | None = 10.0
+    """Name look-up, TCP and TLS. A server that is there answers within seconds."""
+    headers: float | None = 600.0
+    """Request sent until status line. A whole (not streamed) answer is generated before it."""
+    first_content: float | None = 600.0
+    """Status line until first content. Large prompts and model loads take minutes."""
+    idle: float | None = 300.0
+    """Between two events with content. Long thinking can be silent for minutes."""
+    total: float | None = 3600.0
+
+
+class Dialect(Struct, frozen=True, omit_defaults=True):
+    """What a server does differently from the plain wire format. Who needs what is said beside.
+
+    A field None means: decide by the model's data, or leave it out.
+    """
+
+    # Chat Completions: the request
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """None: by model on api.openai.com's names, else max_tokens. Ollama, Together, Mistral know
+    only max_tokens; o-series and later refuse it."""
+    stream_usage: bool = True
+    """Ask for usage by stream_options.include_usage. Mistral sends it always and unasked."""
+    stream_tool_calls: bool | None = None
+    """Mistral: stream_options.stream_tool_calls streams the arguments instead of whole calls."""
+    developer_role: bool | None = None
+    """Whether `developer` messages keep their role. None: only for OpenAI's reasoning models."""
+    any_word: Literal["required", "any"] = "required"
+    """The tool choice that forces some tool. Old Mistral deployments know only `any`."""
+    tool_choices: tuple[str, ...] = ("auto", "none", "required", "named")
+    """The tool choices the server takes. Z.ai takes only auto; Ollama ignores all."""
+    efforts: tuple[ThinkingLevel, ...] | None = None
+    """Levels of reasoning_effort the server takes (`off` is sent as "none"). None: by model."""
+    reasoning_control: Literal[
+        "effort", "thinking_type", "enable_thinking", "reasoning", "none"
+    ] = "effort"
+    """How thinking is asked for: reasoning_effort; thinking {type} with effort (DeepSeek, Z.ai,
+    Moonshot); enable_thinking (Qwen); reasoning {effort} (OpenRouter); not at all."""
+    reasoning_replay: Literal["issuer", "none", "tool_turns", "always", "content"] = "issuer"
+    """What of earlier reasoning goes back. `issuer`: to the server it came from, in the field it
+    came in. `none`: never (OpenAI). `tool_turns`: on turns with tool calls (Moonshot).
+    `always`: on every assistant turn, "" where there is none (DeepSeek V4). `content`: as
+    thinking blocks inside content (Mistral)."""
+    reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning", "reasoning_text")
+    """Names read in replies, first match wins; the provider's reasoning_field_name goes first."""
+    temperature_with_thinking: float | None = None
+    """Mistral asks for 1.0 while reasoning."""
+    sampling: bool | None = None
+    """Whether temperature, top_p and the like are taken. None: by model."""
+    seed_field: str = "seed"
+    """Mistral calls it random_seed."""
+    parallel_tool_calls: bool = True
+    """Whether parallel_tool_calls may be sent."""
+    metadata: bool = False
+    """Whether the body takes `metadata` (OpenAI, Mistral); strict servers answer 400."""
+
+    # Chat Completions: the history
+    merge_user_messages: bool = False
+    """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""
+    assistant_after_tool: bool = False
+    """Mistral models: a user turn right after a tool result is a 400."""
+    tool_call_ids: Literal["any", "openai40", "mistral9", "anthropic64"] = "any"
+    """Which ids the server takes: up to 40 characters (OpenAI), exactly 9 alphanumerics
+    (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""
+    empty_content: Literal["null", "empty"] = "null"
+    """What stands for the content of an assistant turn that has only tool calls."""
+    tool_name_on_result: bool = False
+    """Whether tool messages carry the function's name."""
+    tool_result_images: bool = False
+    """Whether images may stand in tool messages (Mistral); else they move to a user message."""
+
+    # Chat Completions: the reply
+    stream_end: Literal["done", "finish_reason"] = "finish_reason"
+    """What proves that a stream was whole. `done`: only the `[DONE]` line, for services known
+    to send it always. `finish_reason`: that is enough, for unknown servers and for those that
+    close without `[DONE]` (Cerebras, MiniMax, Copilot, Perplexity, GPUStack)."""
+    reasoning_outside_output: bool = False
+    """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
+
+    # Anthropic Messages
+    anthropic_version: str | None = None
+    """The anthropic-version header (or body field). None: what this adapter speaks."""
+    betas: tuple[str, ...] = ()
+    """More values for anthropic-beta."""
+    bearer: bool = False
+    """Send the key as `Authorization: Bearer` instead of `x-api-key`."""
+    prompt_cache: bool = True
+    """Put cache_control on the system prompt and on the last user block."""
+    replay_unsigned_thinking: bool = False
+    """Kimi's and DeepSeek's Messages endpoints want thinking back though it has no signature."""
+    thinking_display: Literal["summarized", "omitted"] | None = "summarized"
+    """Newer Claude models show no thinking unless asked."""
+    count_endpoint: bool = True
+    """Whether the server has /v1/messages/count_tokens."""
+
+
+class ProviderConfig(Struct, frozen=True, omit_defaults=True):
+    """Who answers: an address, the variable that holds the key, and the wire format.
+
+    `api_base` is what the wire's endpoint is appended to: `https://api.openai.com/v1` for Chat
+    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`). Raises
+    `ConfigError` for an address that is no http(s) URL.
+    """
+
+    name: str
+    api_base: str = ""
+    api_key_env_var: str = ""
+    """The environment variable with the key; "" for servers that need none."""
+    api_style: str = "openai"
+    """The wire format: a key of `ADAPTERS`."""
+    reasoning_field_name: str = "reasoning_content"
+    """What this server calls reasoning, both ways."""
+    project_id: str = ""
+    region: str = ""
+    extra_headers: dict[str, str] = {}
+    """Sent with every request; they replace ours of the same name, whatever its case."""
+    timeouts: Timeouts = Timeouts()
+    dialect: Dialect | None = None
+    """None: the known dialect of the address's host (`providers.dialect_of`), else the plain one."""
+
+    def __post_init__(self) -> None:
+        if self.api_base:
+            check_url(self.api_base, f"provider {self.name!r}: api_base")
+
+
+class ModelConfig(Struct, frozen=True, omit_defaults=True):
+    """A model at a provider. Prices are in dollars per million tokens."""
+
+    name: str
+    provider: str = ""
+    """The `name` of its ProviderConfig."""
+    alias: str = ""
+    """A short name for people; the model's name if none is given."""
+    temperature: float | None = 0.2
+    """None sends none. Dropped, with a record, for models that refuse it."""
+    input_price: float | None = None
+    output_price: float | None = None
+    thinking: ThinkingLevel = "off"
+    context_window: int | None = None
+    """In tokens, input and output together."""
+    max_output_tokens: int | None = None
+    """The most the model can write. Used where a wire demands a limit and the call has none."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ConfigError("a model needs a name")
+        if not self.alias:
+            msgspec.structs.force_setattr(self, "alias", self.name)
+        if self.thinking not in THINKING_LEVELS:
+            raise ConfigError(
+                f"model {self.name!r}: thinking must be one of {', '.join(THINKING_LEVELS)}, "
+                f"not {self.thinking!r}"
+            )
+
+
+def check_url(url: str, where: str) -> None:
+    """Raises `ConfigError` naming `where` unless `url` is an http(s) URL with a sound host."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        port_ok = parts.port is None or 0 < parts.port < 65536
+        host = parts.hostname or ""
+        if not host.isascii():
+            host = host.encode("idna").decode()
+    except (ValueError, UnicodeError) as e:
+        raise ConfigError(f"{where}: {url!r} is not a URL: {e}") from None
+    labels = host.split(".")
+    if parts.scheme not in ("http", "https") or not host or not port_ok:
+        raise ConfigError(f"{where}: {url!r} must start with http:// or https:// and name a host")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(f"{where}: put credentials in api_key_env_var, not in the address")
+    if parts.query or parts.fragment or any(c.isspace() or ord(c) < 32 for c in url):
+        raise ConfigError(f"{where}: {url!r} has a query, a fragment or white space in it")
+    if any(label == "xn--" for label in labels):
+        raise ConfigError(f"{where}: {host!r} is not a host name")
+
+
+def from_mapping(kind: type[Any], data: Mapping[str, Any], where: str) -> Any:
+    """A config value from a plain mapping (TOML, JSON); unknown keys are errors.
+
+    Raises `ConfigError` with the path of what does not fit.
+    """
+    unknown = set(data) - {f.name for f in msgspec.structs.fields(kind)}
+    if unknown:
+        raise ConfigError(f"{where}: unknown setting {', '.join(map(repr, sorted(unknown)))}")
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as e:
+        raise ConfigError(f"{where}: {e}") from None

@@ -1,0 +1,233 @@
+"""How deltas become parts and chunks become a reply: the algebra behind `LLMChunk + LLMChunk`.
+
+Joining goes through the parts of the right side in order. A delta that does not `start` continues
+the last open delta with its index and kind, wherever that stands; everything else is appended.
+A delta that has both its start and its end is no delta any more: it is replaced by the part. This
+makes the joining associative, which a property test holds.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from .types import (
+    FunctionCall,
+    IncompleteReason,
+    IncompleteToolCall,
+    LLMChunk,
+    LLMMessage,
+    Part,
+    PartDelta,
+    ReasoningPart,
+    RefusalPart,
+    TextPart,
+    ToolCall,
+    load_json,
+    new_message,
+)
+
+
+class Rope:
+    """Text under construction: a list shared by all sums that grew from one another.
+
+    A sum sees the first `length` pieces. Extending the newest sum appends; extending an older
+    one copies. So adding chunk after chunk is linear, and no sum ever changes.
+    """
+
+    __slots__ = ("_length", "_pieces")
+
+    def __init__(self, pieces: list[str]) -> None:
+        self._pieces = pieces
+        self._length = len(pieces)
+
+    def extended(self, text: str) -> Rope:
+        pieces, n = self._pieces, self._length
+        if len(pieces) == n:
+            pieces.append(text)
+            # Another thread may have appended between the two lines: then ours is not at n.
+            if pieces[n] is text:
+                rope = Rope.__new__(Rope)
+                rope._pieces, rope._length = pieces, n + 1
+                return rope
+        return Rope([*pieces[:n], text])
+
+    def __str__(self) -> str:
+        return "".join(self._pieces[: self._length])
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, str | Rope) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+
+def join_deltas(a: PartDelta, b: PartDelta) -> PartDelta:
+    """One delta for two neighbours of the same part."""
+    if not b.body:
+        body = a.body
+    elif not a.body:
+        body = b.body
+    else:
+        left = a.body if isinstance(a.body, Rope) else Rope([a.body])
+        body = cast(str, left.extended(str(b.body)))
+    return PartDelta(
+        a.index,
+        a.kind,
+        body,
+        a.start,
+        b.end,
+        b.id or a.id,
+        a.name or b.name,
+        a.signature if b.signature is None else b.signature,
+        a.data if b.data is None else b.data,
+        a.reasoning_kind if b.reasoning_kind == "full" else b.reasoning_kind,
+        a.tool_kind if b.tool_kind == "function" else b.tool_kind,
+        a.incomplete if b.incomplete is None else b.incomplete,
+        a.citations + b.citations,
+        a.native if b.native is None else b.native,
+    )
+
+
+def close_delta(d: PartDelta, cut: IncompleteReason | None = None) -> Part | None:
+    """The part that a delta amounts to; None if it holds nothing.
+
+    `cut` says why the end never came; a tool call is then incomplete whatever its text says.
+    """
+    text = d.text
+    if d.kind == "text":
+        return TextPart(text, d.citations, d.native) if text or d.citations else None
+    if d.kind == "refusal":
+        return RefusalPart(text, d.native) if text else None
+    if d.kind == "reasoning":
+        if not (text or d.signature is not None or d.data is not None):
+            return None
+        return ReasoningPart(text, d.reasoning_kind, d.signature, d.data, d.native)
+    reason = d.incomplete or cut
+    if reason is None and d.tool_kind == "function" and not is_json_object(text):
+        reason = "invalid_json"
+    if reason is not None:
+        return IncompleteToolCall(d.id or None, d.name, text, reason, d.native)
+    return ToolCall(d.id or None, FunctionCall(d.name, text), d.tool_kind, d.native)
+
+
+def is_json_object(text: str) -> bool:
+    """Whether text is a JSON object; no text at all counts as the empty one."""
+    if not text.strip():
+        return True
+    try:
+        return isinstance(load_json(text), dict)
+    except ValueError:
+        return False
+
+
+class ChunkBuilder:
+    """Collects chunks; `result` is their sum so far. For one reply, then thrown away."""
+
+    __slots__ = (
+        "_adaptations",
+        "_correlation_id",
+        "_message",
+        "_model",
+        "_open",
+        "_parts",
+        "_response_id",
+        "_stop",
+        "_usage",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._message = LLMChunk().message
+        self._parts: list[Part | None] = []
+        self._open: dict[tuple[int, str], list[int]] = {}
+        self._usage = LLMChunk().usage
+        self._stop = LLMChunk().stop
+        self._response_id: str | None = None
+        self._model: str | None = None
+        self._correlation_id: str | None = None
+        self._adaptations: list[object] = []
+
+    def add(self, chunk: LLMChunk) -> None:
+        """Joins a chunk to the right. Raises `ValueError` if the roles differ."""
+        message = chunk.message
+        if message is not self._message and (
+            message.parts or message.name or message.role != LLMChunk().message.role
+        ):
+            self._add_message(message)
+        if chunk.usage is not None:
+            self._usage = chunk.usage if self._usage is None else self._usage.merged(chunk.usage)
+        if chunk.stop is not None:
+            self._stop = chunk.stop
+        if chunk.response_id is not None:
+            self._response_id = chunk.response_id
+        if chunk.model is not None:
+            self._model = chunk.model
+        if chunk.correlation_id is not None:
+            self._correlation_id = chunk.correlation_id
+        if chunk.adaptations:
+            self._adaptations.extend(chunk.adaptations)
+
+    def _add_message(self, message: LLMMessage) -> None:
+        ours = self._message
+        if self._parts or ours.name or ours.role != LLMChunk().message.role:
+            if ours.role != message.role:
+                raise ValueError(f"can't join a {message.role} message to one of {ours.role}")
+            if ours.name and message.name and ours.name != message.name:
+                raise ValueError(f"can't join {message.name!r}'s message to {ours.name!r}'s")
+            if message.name and not ours.name:
+                self._message = new_message(ours.role, (), message.name)
+        else:
+            self._message = new_message(message.role, (), message.name)
+        parts, open_ = self._parts, self._open
+        for part in message.parts:
+            if type(part) is not PartDelta:
+                parts.append(part)
+                continue
+            opened = open_.setdefault((part.index, part.kind), [])
+            if opened and not part.start:
+                at = opened[-1]
+                part = join_deltas(cast(PartDelta, parts[at]), part)
+                if part.end:
+                    opened.pop()
+            else:
+                at = len(parts)
+                parts.append(part)
+                if not part.end:
+                    opened.append(at)
+            parts[at] = close_delta(part) if part.start and part.end else part
+
+    def result(self) -> LLMChunk:
+        """The sum of what was added so far; later additions do not change it."""
+        message = self._message
+        return LLMChunk(
+            new_message(message.role, tuple(p for p in self._parts if p is not None), message.name),
+            self._usage,
+            self._stop,
+            self._response_id,
+            self._model,
+            self._correlation_id,
+            tuple(self._adaptations),  # type: ignore[arg-type]
+        )
+
+
+def close_open_parts(chunk: LLMChunk, reason: IncompleteReason = "cut") -> LLMChunk:
+    """A reply that ended early, as a value: open texts closed, open tool calls incomplete."""
+    parts = chunk.message.parts
+    if not any(type(p) is PartDelta for p in parts):
+        return chunk
+    closed = (close_delta(p, reason) if type(p) is PartDelta else p for p in parts)
+    message = chunk.message.with_parts(p for p in closed if p is not None)
+    usage = chunk.usage
+    return LLMChunk(
+        message,
+        usage,
+        chunk.stop,
+        chunk.response_id,
+        chunk.model,
+        chunk.correlation_id,
+        chunk.adaptations,
+    )

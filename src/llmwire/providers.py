@@ -1,0 +1,181 @@
+"""Known services: a provider is a row of data. Source: wire reference 8.1, 3.1, 4 (2026-11-22)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from .config import Dialect, ProviderConfig
+
+_PLAIN = Dialect()
+_MISTRAL = Dialect(
+    max_tokens_field="max_tokens",
+    stream_usage=False,
+    stream_tool_calls=True,
+    developer_role=False,
+    any_word="any",
+    efforts=("off", "minimal", "low", "medium", "high", "xhigh", "max"),
+    reasoning_replay="content",
+    temperature_with_thinking=1.0,
+    sampling=True,
+    seed_field="random_seed",
+    metadata=True,
+    assistant_after_tool=True,
+    tool_call_ids="mistral9",
+    empty_content="empty",
+    tool_name_on_result=True,
+    tool_result_images=True,
+    stream_end="done",
+)
+
+PROVIDERS: dict[str, ProviderConfig] = {
+    row.name: row
+    for row in (
+        ProviderConfig(
+            "openai",
+            "https://api.openai.com/v1",
+            "OPENAI_API_KEY",
+            dialect=Dialect(
+                reasoning_replay="none",
+                metadata=True,
+                tool_call_ids="openai40",
+                stream_end="done",
+            ),
+        ),
+        ProviderConfig(
+            "anthropic",
+            "https://api.anthropic.com",
+            "ANTHROPIC_API_KEY",
+            "anthropic",
+            dialect=Dialect(),
+        ),
+        ProviderConfig("vertex-anthropic", "", "", "vertex-anthropic", dialect=Dialect()),
+        ProviderConfig(
+            "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "reasoning", dialect=_MISTRAL
+        ),
+        ProviderConfig(
+            "openrouter",
+            "https://openrouter.ai/api/v1",
+            "OPENROUTER_API_KEY",
+            reasoning_field_name="reasoning",
+            dialect=Dialect(
+                max_tokens_field="max_completion_tokens",
+                reasoning_control="reasoning",
+                stream_end="done",
+            ),
+        ),
+        ProviderConfig(
+            "deepseek",
+            "https://api.deepseek.com",
+            "DEEPSEEK_API_KEY",
+            dialect=Dialect(
+                max_tokens_field="max_tokens",
+                developer_role=False,
+                efforts=("off", "low", "high", "max"),
+                reasoning_control="thinking_type",
+                reasoning_replay="always",
+                parallel_tool_calls=False,
+                stream_end="done",
+            ),
+        ),
+        ProviderConfig(
+            "groq",
+            "https://api.groq.com/openai/v1",
+            "GROQ_API_KEY",
+            reasoning_field_name="reasoning",
+            dialect=Dialect(max_tokens_field="max_completion_tokens", stream_end="done"),
+        ),
+        ProviderConfig(
+            "xai",
+            "https://api.x.ai/v1",
+            "XAI_API_KEY",
+            dialect=Dialect(developer_role=False, reasoning_outside_output=True, stream_end="done"),
+        ),
+        ProviderConfig(
+            "together",
+            "https://api.together.xyz/v1",
+            "TOGETHER_API_KEY",
+            reasoning_field_name="reasoning",
+            dialect=Dialect(max_tokens_field="max_tokens", developer_role=False, stream_end="done"),
+        ),
+        ProviderConfig(
+            "cerebras",
+            "https://api.cerebras.ai/v1",
+            "CEREBRAS_API_KEY",
+            reasoning_field_name="reasoning",
+            dialect=Dialect(max_tokens_field="max_completion_tokens", developer_role=False),
+        ),
+        ProviderConfig(
+            "moonshot",
+            "https://api.moonshot.ai/v1",
+            "MOONSHOT_API_KEY",
+            dialect=Dialect(
+                developer_role=False,
+                tool_choices=("auto", "none"),
+                reasoning_control="thinking_type",
+                reasoning_replay="tool_turns",
+                stream_end="done",
+            ),
+        ),
+        ProviderConfig(
+            "zai",
+            "https://api.z.ai/api/paas/v4",
+            "ZAI_API_KEY",
+            dialect=Dialect(
+                max_tokens_field="max_tokens",
+                developer_role=False,
+                tool_choices=("auto",),
+                reasoning_control="thinking_type",
+                parallel_tool_calls=False,
+                stream_end="done",
+            ),
+        ),
+        ProviderConfig(
+            "ollama",
+            "http://127.0.0.1:11434/v1",
+            reasoning_field_name="reasoning",
+            dialect=Dialect(
+                max_tokens_field="max_tokens",
+                developer_role=False,
+                tool_choices=("auto", "none", "required", "named"),
+                stream_end="done",
+            ),
+        ),
+        ProviderConfig(
+            "llamacpp", "http://127.0.0.1:8080/v1", dialect=Dialect(developer_role=False)
+        ),
+        ProviderConfig(
+            "vllm",
+            "http://127.0.0.1:8000/v1",
+            reasoning_field_name="reasoning",
+            dialect=Dialect(max_tokens_field="max_completion_tokens"),
+        ),
+    )
+}
+"""By name. Copy a row with `msgspec.structs.replace` to change it."""
+
+_HOSTS = {
+    host: row.dialect or _PLAIN
+    for row in PROVIDERS.values()
+    if (host := urlsplit(row.api_base).hostname) and host != "127.0.0.1"
+}
+
+
+def dialect_of(provider: ProviderConfig | None) -> Dialect:
+    """The provider's own dialect, else the known one of its host, else the plain one of its wire."""
+    if provider is None:
+        return _PLAIN
+    if provider.dialect is not None:
+        return provider.dialect
+    return _dialect_at(provider.api_base, provider.api_style)
+
+
+@lru_cache(maxsize=256)
+def _dialect_at(api_base: str, api_style: str) -> Dialect:
+    known = _HOSTS.get(urlsplit(api_base).hostname or "")
+    if known is not None:
+        return known
+    # Servers that speak Mistral's language share its history rules, not its address.
+    return replace(_MISTRAL, stream_end="finish_reason") if api_style == "reasoning" else _PLAIN

@@ -1,0 +1,38 @@
+"""One call as one frozen value: what the adapters read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from .config import ModelConfig, ThinkingLevel
+from .types import JSON, AvailableTool, LLMMessage, StrToolChoice
+
+
+class LLMRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Everything a call asks for. `stream` says in which form the reply is to come."""
+
+    model: ModelConfig
+    messages: tuple[LLMMessage, ...]
+    temperature: float | None = None
+    """None: not sent. The backend fills in the model's own."""
+    tools: tuple[AvailableTool, ...] = ()
+    max_tokens: int | None = None
+    """The most tokens to write, reasoning included."""
+    tool_choice: StrToolChoice | AvailableTool | None = None
+    stream: bool = False
+    thinking: ThinkingLevel = "off"
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    parallel_tool_calls: bool | None = None
+    metadata: dict[str, str] = {}
+    extra_body: dict[str, JSON] = {}
+    """Merged over the body's top level, last: for what we do not know yet."""
+
+
+def approx_chars(messages: Iterable[LLMMessage]) -> int:
+    """How much text a history holds, in characters; for error summaries and estimates."""
+    return sum(len(m.text) + len(m.reasoning_content or "") for m in messages)

@@ -1,0 +1,152 @@
+"""Server-sent events: bytes in, frames out. WHATWG's grammar, on bytes.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream (2026-11)
+
+Lines end at LF, CRLF or CR and nowhere else: U+2028 and the like are legal inside JSON. An event
+that the end of the bytes cuts off is delivered if its last line is whole: some servers omit the
+final blank line (wire reference 0). Whether the reply was whole is the wire's question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .errors import TransportError
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+MAX_EVENT_BYTES = 512 * 1024 * 1024
+"""A bound on one event. Generous: single lines of 30 MB (an image in base64) are real, and
+64 MiB ceilings have refused real answers; this stops only a line that never ends."""
+
+
+class Frame(NamedTuple):
+    """One event. `event` is its type ("" if none was named), `data` its data lines joined.
+
+    `stray` frames are lines that are no SSE at all (a JSON error or HTML in the middle of the
+    stream): `data` is then the whole line.
+    """
+
+    data: bytes
+    event: str = ""
+    stray: bool = False
+
+
+class SSEDecoder:
+    """Turns bytes, cut anywhere, into frames. For one stream, then thrown away.
+
+    `comments` counts comment lines (keep-alives) seen so far.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_data",
+        "_event",
+        "_limit",
+        "_pending",
+        "_size",
+        "_started",
+        "comments",
+    )  # fmt: skip
+
+    def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
+        self._pending: list[bytes] = []  # pieces of a line whose end has not come
+        self._size = 0
+        self._after_cr = False  # the last byte was CR: an LF right after it belongs to it
+        self._data: list[bytes] = []
+        self._event = ""
+        self._started = False
+        self._limit = limit
+        self.comments = 0
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Frames that these bytes complete.
+
+        Raises `TransportError` when one event is larger than the limit.
+        """
+        if self._after_cr and data:
+            self._after_cr = False
+            if data[:1] == b"\n":
+                data = data[1:]
+        if not data:
+            return
+        if b"\n" not in data and b"\r" not in data:
+            self._hold(data)
+            return
+        if self._pending:
+            self._pending.append(data)
+            data = b"".join(self._pending)
+            self._pending.clear()
+            self._size = sum(map(len, self._data))
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            lines = _LINE_END.split(data)
+        else:
+            lines = data.split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            if not line:
+                if self._data:
+                    yield self._take()
+                self._event = ""
+                continue
+            frame = self._on_line(line)
+            if frame is not None:
+                yield frame
+        if rest:
+            self._hold(rest)
+
+    def finish(self) -> Iterator[Frame]:
+        """The end of the bytes: what an absent last line end or blank line still held back."""
+        if self._pending:
+            line = b"".join(self._pending)
+            self._pending.clear()
+            frame = self._on_line(line)
+            if frame is not None:
+                yield frame
+        if self._data:
+            yield self._take()
+
+    def _hold(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._limit:
+            raise TransportError(
+                f"one event of the stream is larger than {self._limit:,} bytes",
+                kind="limit",
+                phase="stream",
+                retryable=False,
+            )
+        self._pending.append(data)
+
+    def _take(self) -> Frame:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        frame = Frame(data, self._event)
+        self._data.clear()
+        self._event = ""
+        self._size = 0
+        return frame
+
+    def _on_line(self, line: bytes) -> Frame | None:
+        if not self._started:
+            self._started = True
+            if line.startswith(_BOM):
+                line = line[3:]
+                if not line:
+                    return None
+        if line.startswith(b"data:"):
+            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            self._size += len(line)
+            return None
+        first = line[:1]
+        if first == b":":
+            self.comments += 1
+        elif line.startswith(b"event:"):
+            self._event = line[6:].strip().decode("utf-8", "replace")
+        elif line == b"data":
+            self._data.append(b"")
+        elif first in (b"{", b"[", b"<"):
+            return Frame(line, stray=True)
+        return None
