@@ -46,6 +46,7 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
     idle: float | None = 300.0
     """Between two events with content. Long thinking can be silent for minutes."""
     total: float | None = 3600.0
+    """The whole call, all attempts and waits included. The longest turns of agents stay below it."""
 
 
 class Dialect(Struct, frozen=True, omit_defaults=True):
@@ -75,6 +76,9 @@ class Dialect(Struct, frozen=True, omit_defaults=True):
     ] = "effort"
     """How thinking is asked for: reasoning_effort; thinking {type} with effort (DeepSeek, Z.ai,
     Moonshot); enable_thinking (Qwen); reasoning {effort} (OpenRouter); not at all."""
+    thinking_default: bool = False
+    """Whether the server thinks unless told not to, so that `off` has to be said in so many
+    words (DeepSeek V4, Z.ai, Qwen)."""
     reasoning_replay: Literal["issuer", "none", "tool_turns", "always", "content"] = "issuer"
     """What of earlier reasoning goes back. `issuer`: to the server it came from, in the field it
     came in. `none`: never (OpenAI). `tool_turns`: on turns with tool calls (Moonshot).
@@ -86,6 +90,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True):
     """Mistral asks for 1.0 while reasoning."""
     sampling: bool | None = None
     """Whether temperature, top_p and the like are taken. None: by model."""
+    top_k: bool = True
+    """Whether the body takes top_k. OpenAI, Mistral, Groq, DeepSeek, xAI and Cerebras do not."""
     seed_field: str = "seed"
     """Mistral calls it random_seed."""
     parallel_tool_calls: bool = True
@@ -103,6 +109,10 @@ class Dialect(Struct, frozen=True, omit_defaults=True):
     (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""
     empty_content: Literal["null", "empty"] = "null"
     """What stands for the content of an assistant turn that has only tool calls."""
+    speaker_names: bool = True
+    """Whether user, system and assistant messages may carry a name. Mistral answers 422."""
+    content_parts: Literal["openai", "mistral"] = "openai"
+    """The form of documents and sound in user messages: Mistral has its own."""
     tool_name_on_result: bool = False
     """Whether tool messages carry the function's name."""
     tool_result_images: bool = False
@@ -111,14 +121,15 @@ class Dialect(Struct, frozen=True, omit_defaults=True):
     # Chat Completions: the reply
     stream_end: Literal["done", "finish_reason"] = "finish_reason"
     """What proves that a stream was whole. `done`: only the `[DONE]` line, for services known
-    to send it always. `finish_reason`: that is enough, for unknown servers and for those that
-    close without `[DONE]` (Cerebras, MiniMax, Copilot, Perplexity, GPUStack)."""
+    to send it always. `finish_reason`: that is enough, for unknown servers and for those seen to
+    close without `[DONE]` (Cerebras, MiniMax, Copilot, Perplexity, GPUStack, Mistral)."""
     reasoning_outside_output: bool = False
     """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
 
     # Anthropic Messages
     anthropic_version: str | None = None
-    """The anthropic-version header (or body field). None: what this adapter speaks."""
+    """The anthropic-version header (or body field on Vertex). None: by model, 2026-10-21 for
+    Claude 4.7 and later, the older one for older models and for ids that are no Claude's."""
     betas: tuple[str, ...] = ()
     """More values for anthropic-beta."""
     bearer: bool = False
@@ -129,6 +140,12 @@ class Dialect(Struct, frozen=True, omit_defaults=True):
     """Kimi's and DeepSeek's Messages endpoints want thinking back though it has no signature."""
     thinking_display: Literal["summarized", "omitted"] | None = "summarized"
     """Newer Claude models show no thinking unless asked."""
+    anthropic_thinking: Literal["adaptive", "enabled"] | None = None
+    """Messages servers that know only one form of thinking: adaptive with an effort, or enabled
+    with a budget. None: by model."""
+    forced_tool_choice: bool | None = None
+    """Whether tool_choice any or tool is taken. None: by model, and not while one thinks that
+    refuses it then."""
     count_endpoint: bool = True
     """Whether the server has /v1/messages/count_tokens."""
 
@@ -210,7 +227,7 @@ def check_url(url: str, where: str) -> None:
     if parts.username is not None or parts.password is not None:
         raise ConfigError(f"{where}: put credentials in api_key_env_var, not in the address")
     if parts.query or parts.fragment or any(c.isspace() or ord(c) < 32 for c in url):
-        raise ConfigError(f"{where}: {url!r} has a query, a fragment or white space in it")
+        raise ConfigError(f"{where}: the address has a query, a fragment or white space in it")
     if any(label == "xn--" for label in labels):
         raise ConfigError(f"{where}: {host!r} is not a host name")
 

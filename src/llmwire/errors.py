@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from .types import LLMChunk
+    from .types import Adaptation, LLMChunk
 
 Phase = Literal["prepare", "connect", "send", "headers", "response", "stream"]
 
@@ -91,6 +91,7 @@ class BackendError(Exception):
         headers: dict[str, str] | None = None,
         body_excerpt: str = "",
         payload_summary: PayloadSummary | None = None,
+        adaptations: tuple[Adaptation, ...] = (),
         **details: Any,
     ) -> None:
         self.message = clean_text(message)
@@ -111,6 +112,7 @@ class BackendError(Exception):
         self.headers = headers or {}
         self.body_excerpt = clean_text(body_excerpt)
         self.payload_summary = payload_summary
+        self.adaptations = adaptations
         for name, value in details.items():
             if name not in self.detail_names():
                 raise TypeError(f"{self.__class__.__name__} has no attribute {name!r}")
@@ -148,6 +150,7 @@ def clean_text(text: str, limit: int = _TEXT_LIMIT) -> str:
     """Text fit for a terminal and a log: bounded, no control characters, no lone surrogates."""
     if len(text) > limit:
         text = text[:limit] + "…"
+    text = text.replace("\r\n", "\n")
     text = _CONTROL.sub("\ufffd", text)
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -245,7 +248,14 @@ class ContextTooLongError(InvalidRequestError):
 
 
 class RequestTooLargeError(InvalidRequestError):
-    """The request has too many bytes, or more tokens than the plan ever lets through."""
+    """The request has too many bytes, or more tokens than the plan ever lets through at once.
+
+    `limit` and `requested` are tokens per minute where that is the reason.
+    """
+
+    _details: ClassVar[tuple[str, ...]] = ("limit", "requested")
+    limit: int | None = None
+    requested: int | None = None
 
 
 class ContentFilterError(InvalidRequestError):

@@ -60,7 +60,8 @@ class Rope:
     def __eq__(self, other: object) -> bool:
         return str(self) == str(other) if isinstance(other, str | Rope) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, (str(self),)

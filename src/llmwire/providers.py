@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from msgspec.structs import replace
-
 from .config import Dialect, ProviderConfig
 
 _PLAIN = Dialect()
@@ -20,14 +18,16 @@ _MISTRAL = Dialect(
     reasoning_replay="content",
     temperature_with_thinking=1.0,
     sampling=True,
+    top_k=False,
     seed_field="random_seed",
     metadata=True,
     assistant_after_tool=True,
     tool_call_ids="mistral9",
     empty_content="empty",
+    speaker_names=False,
+    content_parts="mistral",
     tool_name_on_result=True,
     tool_result_images=True,
-    stream_end="done",
 )
 
 PROVIDERS: dict[str, ProviderConfig] = {
@@ -39,6 +39,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             "OPENAI_API_KEY",
             dialect=Dialect(
                 reasoning_replay="none",
+                top_k=False,
                 metadata=True,
                 tool_call_ids="openai40",
                 stream_end="done",
@@ -62,7 +63,9 @@ PROVIDERS: dict[str, ProviderConfig] = {
             reasoning_field_name="reasoning",
             dialect=Dialect(
                 max_tokens_field="max_completion_tokens",
+                efforts=("off", "minimal", "low", "medium", "high", "xhigh", "max"),
                 reasoning_control="reasoning",
+                sampling=True,
                 stream_end="done",
             ),
         ),
@@ -75,7 +78,9 @@ PROVIDERS: dict[str, ProviderConfig] = {
                 developer_role=False,
                 efforts=("off", "low", "high", "max"),
                 reasoning_control="thinking_type",
+                thinking_default=True,
                 reasoning_replay="always",
+                top_k=False,
                 parallel_tool_calls=False,
                 stream_end="done",
             ),
@@ -85,13 +90,17 @@ PROVIDERS: dict[str, ProviderConfig] = {
             "https://api.groq.com/openai/v1",
             "GROQ_API_KEY",
             reasoning_field_name="reasoning",
-            dialect=Dialect(max_tokens_field="max_completion_tokens", stream_end="done"),
+            dialect=Dialect(
+                max_tokens_field="max_completion_tokens", top_k=False, stream_end="done"
+            ),
         ),
         ProviderConfig(
             "xai",
             "https://api.x.ai/v1",
             "XAI_API_KEY",
-            dialect=Dialect(developer_role=False, reasoning_outside_output=True, stream_end="done"),
+            dialect=Dialect(
+                developer_role=False, top_k=False, reasoning_outside_output=True, stream_end="done"
+            ),
         ),
         ProviderConfig(
             "together",
@@ -105,7 +114,9 @@ PROVIDERS: dict[str, ProviderConfig] = {
             "https://api.cerebras.ai/v1",
             "CEREBRAS_API_KEY",
             reasoning_field_name="reasoning",
-            dialect=Dialect(max_tokens_field="max_completion_tokens", developer_role=False),
+            dialect=Dialect(
+                max_tokens_field="max_completion_tokens", developer_role=False, top_k=False
+            ),
         ),
         ProviderConfig(
             "moonshot",
@@ -128,9 +139,67 @@ PROVIDERS: dict[str, ProviderConfig] = {
                 developer_role=False,
                 tool_choices=("auto",),
                 reasoning_control="thinking_type",
+                thinking_default=True,
                 parallel_tool_calls=False,
                 stream_end="done",
             ),
+        ),
+        ProviderConfig(
+            "qwen",
+            "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+            "DASHSCOPE_API_KEY",
+            dialect=Dialect(
+                max_tokens_field="max_tokens",
+                developer_role=False,
+                tool_choices=("auto", "none", "named"),
+                reasoning_control="enable_thinking",
+                stream_end="done",
+            ),
+        ),
+        ProviderConfig(
+            "minimax",
+            "https://api.minimax.io/v1",
+            "MINIMAX_API_KEY",
+            dialect=Dialect(max_tokens_field="max_tokens", developer_role=False),
+        ),
+        ProviderConfig(
+            "perplexity",
+            "https://api.perplexity.ai",
+            "PERPLEXITY_API_KEY",
+            dialect=Dialect(
+                max_tokens_field="max_tokens",
+                developer_role=False,
+                tool_choices=("auto", "none", "required"),
+                merge_user_messages=True,
+            ),
+        ),
+        ProviderConfig(
+            "fireworks",
+            "https://api.fireworks.ai/inference/v1",
+            "FIREWORKS_API_KEY",
+            dialect=Dialect(
+                max_tokens_field="max_tokens",
+                developer_role=False,
+                efforts=("off", "low", "medium", "high"),
+            ),
+        ),
+        ProviderConfig(
+            "huggingface",
+            "https://router.huggingface.co/v1",
+            "HF_TOKEN",
+            dialect=Dialect(max_tokens_field="max_tokens", developer_role=False),
+        ),
+        ProviderConfig(
+            "google",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            "GEMINI_API_KEY",
+            dialect=Dialect(max_tokens_field="max_tokens", developer_role=False, top_k=False),
+        ),
+        ProviderConfig(
+            "copilot",
+            "https://api.githubcopilot.com",
+            "GITHUB_COPILOT_TOKEN",
+            reasoning_field_name="reasoning_text",
         ),
         ProviderConfig(
             "ollama",
@@ -139,7 +208,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
-                tool_choices=("auto", "none", "required", "named"),
+                efforts=("off", "low", "medium", "high", "max"),
                 stream_end="done",
             ),
         ),
@@ -154,13 +223,20 @@ PROVIDERS: dict[str, ProviderConfig] = {
         ),
     )
 }
-"""By name. Copy a row with `msgspec.structs.replace` to change it."""
+"""The known services by name. Copy a row with `msgspec.structs.replace` to change it."""
 
 _HOSTS = {
     host: row.dialect or _PLAIN
     for row in PROVIDERS.values()
     if (host := urlsplit(row.api_base).hostname) and host != "127.0.0.1"
 }
+for _known, _other in (
+    ("api.together.xyz", "api.together.ai"),
+    ("api.moonshot.ai", "api.moonshot.cn"),
+    ("dashscope-intl.aliyuncs.com", "dashscope.aliyuncs.com"),
+    ("dashscope-intl.aliyuncs.com", "dashscope-us.aliyuncs.com"),
+):
+    _HOSTS[_other] = _HOSTS[_known]
 
 
 def dialect_of(provider: ProviderConfig | None) -> Dialect:
@@ -178,4 +254,4 @@ def _dialect_at(api_base: str, api_style: str) -> Dialect:
     if known is not None:
         return known
     # Servers that speak Mistral's language share its history rules, not its address.
-    return replace(_MISTRAL, stream_end="finish_reason") if api_style == "reasoning" else _PLAIN
+    return _MISTRAL if api_style == "reasoning" else _PLAIN

@@ -35,6 +35,9 @@ class Frame(NamedTuple):
     stray: bool = False
 
 
+_new_frame = tuple.__new__  # half the cost of calling the class
+
+
 class SSEDecoder:
     """Turns bytes, cut anywhere, into frames. For one stream, then thrown away.
 
@@ -44,19 +47,21 @@ class SSEDecoder:
     __slots__ = (
         "_after_cr",
         "_data",
+        "_data_size",
         "_event",
         "_limit",
         "_pending",
-        "_size",
+        "_pending_size",
         "_started",
         "comments",
     )  # fmt: skip
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._pending: list[bytes] = []  # pieces of a line whose end has not come
-        self._size = 0
+        self._pending_size = 0
         self._after_cr = False  # the last byte was CR: an LF right after it belongs to it
         self._data: list[bytes] = []
+        self._data_size = 0
         self._event = ""
         self._started = False
         self._limit = limit
@@ -80,16 +85,23 @@ class SSEDecoder:
             self._pending.append(data)
             data = b"".join(self._pending)
             self._pending.clear()
-            self._size = sum(map(len, self._data))
+            self._pending_size = 0
         if b"\r" in data:
             self._after_cr = data.endswith(b"\r")
             lines = _LINE_END.split(data)
         else:
             lines = data.split(b"\n")
         rest = lines.pop()
+        held = self._data
         for line in lines:
+            if line[:6] == b"data: " and self._started:  # nearly every line there is
+                self._data_size += len(line)
+                if self._data_size > self._limit:
+                    raise self._too_large()
+                held.append(line[6:])
+                continue
             if not line:
-                if self._data:
+                if held:
                     yield self._take()
                 self._event = ""
                 continue
@@ -111,22 +123,25 @@ class SSEDecoder:
             yield self._take()
 
     def _hold(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._limit:
-            raise TransportError(
-                f"one event of the stream is larger than {self._limit:,} bytes",
-                kind="limit",
-                phase="stream",
-                retryable=False,
-            )
+        self._pending_size += len(data)
+        if self._pending_size + self._data_size > self._limit:
+            raise self._too_large()
         self._pending.append(data)
+
+    def _too_large(self) -> TransportError:
+        return TransportError(
+            f"one event of the stream is larger than {self._limit:,} bytes",
+            kind="limit",
+            phase="stream",
+            retryable=False,
+        )
 
     def _take(self) -> Frame:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        frame = Frame(data, self._event)
+        frame = _new_frame(Frame, (data, self._event, False))
         self._data.clear()
         self._event = ""
-        self._size = 0
+        self._data_size = 0
         return frame
 
     def _on_line(self, line: bytes) -> Frame | None:
@@ -137,9 +152,13 @@ class SSEDecoder:
                 if not line:
                     return None
         if line.startswith(b"data:"):
+            self._data_size += len(line)
+            if self._data_size > self._limit:
+                raise self._too_large()
             self._data.append(line[6:] if line[5:6] == b" " else line[5:])
-            self._size += len(line)
             return None
+        if len(line) + self._data_size > self._limit:
+            raise self._too_large()
         first = line[:1]
         if first == b":":
             self.comments += 1

@@ -1,4 +1,4 @@
-"""The vocabulary: roles, parts, messages, tools, usage, stop, chunks.
+"""The vocabulary: roles, parts, messages, tools, chunks; `usage` has what is reported beside.
 
 Read it top to bottom. Every value is immutable, equal to any other with the same content, and
 free of identity, clock and randomness. Order is data: a message is one ordered tuple of parts.
@@ -10,16 +10,23 @@ and `+` turns a delta that has both into the part it was (see `folding`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Union
 
 import msgspec
 from msgspec import Struct
 
-JSON: TypeAlias = Any
-"""A JSON value: None, bool, int, float, str, list or dict of them."""
+from .plain import JSON as JSON
+from .plain import load_json as load_json
+from .plain import to_builtins as to_builtins
+from .plain import to_json as to_json
+from .usage import Adaptation as Adaptation
+from .usage import LLMUsage as LLMUsage
+from .usage import StopInfo as StopInfo
+from .usage import StopReason as StopReason
+
+T = TypeVar("T")
 
 
 class Role(StrEnum):
@@ -168,6 +175,8 @@ Source: TypeAlias = Union[BytesSource, UrlSource, FileSource]
 
 
 class ImagePart(Struct, frozen=True, tag="image", tag_field="type", omit_defaults=True):
+    """A picture. `detail` says how closely to look, where the wire has a word for it."""
+
     source: Source
     detail: Literal["auto", "low", "high", "original"] | None = None
     native: Native | None = None
@@ -270,6 +279,7 @@ Part: TypeAlias = Union[
     OpaquePart,
     PartDelta,
 ]
+"""Anything that can stand in a message."""
 
 
 # --- messages ---------------------------------------------------------------------------------
@@ -401,6 +411,9 @@ class LLMMessage(Struct, frozen=True, omit_defaults=True, metaclass=_MessageMeta
                 return p.call_id
         return None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return new_message, (self.role, self.parts, self.name)
+
     def with_parts(self, parts: Iterable[Part]) -> LLMMessage:
         """The same turn with other parts."""
         return new_message(self.role, tuple(parts), self.name)
@@ -416,33 +429,77 @@ class LLMMessage(Struct, frozen=True, omit_defaults=True, metaclass=_MessageMeta
     def from_dict(cls, data: Mapping[str, JSON]) -> LLMMessage:
         """A message from `to_dict`'s form or from the flat one.
 
-        The flat form has the keys of the constructor; `tool_calls` are the dicts of Chat
-        Completions. Raises `ValueError` with the path of what does not fit.
+        The flat form has the keys of the constructor and `refusal`; `tool_calls` are the dicts of
+        Chat Completions. Raises `ValueError` with the path of what does not fit.
         """
-        try:
-            if "parts" in data or not (_FLAT_KEYS & data.keys()):
-                return msgspec.convert(data, cls)
-            fields = {k: data[k] for k in (*_FLAT_KEYS, "name") if data.get(k) is not None}
-            if "tool_calls" in fields:
-                fields["tool_calls"] = msgspec.convert(
-                    [{**c, "type": "tool_call"} for c in fields["tool_calls"]], list[ToolCall]
-                )
-            if isinstance(fields.get("content"), list):
-                fields["content"] = msgspec.convert(fields["content"], list[Part])
-            return cls(data.get("role", "assistant"), **fields)
-        except (msgspec.ValidationError, TypeError) as e:
-            raise ValueError(f"not a message: {e}") from None
+        if not isinstance(data, Mapping):
+            raise ValueError(f"not a message: expected an object, got {type(data).__name__}")
+        if "parts" in data or not (_FLAT_KEYS & data.keys()):
+            return _convert(data, cls, "")
+        role = _convert(data.get("role"), Role, "role")
+        flat = _convert(data, _FlatMessage, "")
+        content: Any = flat.content
+        if content is not None and not isinstance(content, str):
+            content = _convert(content, list[Part], "content")
+        calls = [_flat_call(c, f"tool_calls[{i}]") for i, c in enumerate(flat.tool_calls or ())]
+        message = cls(
+            role,
+            content,
+            name=flat.name,
+            reasoning_content=flat.reasoning_content,
+            reasoning_signature=flat.reasoning_signature,
+            tool_calls=calls,
+            tool_call_id=flat.tool_call_id,
+        )
+        if flat.refusal:
+            message = message.with_parts((*message.parts, RefusalPart(flat.refusal)))
+        return message
 
     @classmethod
     def from_json(cls, data: bytes | str) -> LLMMessage:
-        try:
-            return cls.from_dict(msgspec.json.decode(data, type=dict[str, JSON]))
-        except msgspec.DecodeError as e:
-            raise ValueError(f"not a message: {e}") from None
+        """The message that `to_json` wrote. Raises `ValueError` for anything else."""
+        return cls.from_dict(load_json(data))
+
+
+class _FlatMessage(Struct):
+    content: str | list[JSON] | None = None
+    reasoning_content: str | None = None
+    reasoning_signature: str | None = None
+    tool_calls: list[dict[str, JSON]] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    refusal: str | None = None
+
+
+def _flat_call(call: dict[str, JSON], where: str) -> ToolCall:
+    if call.get("type") == "custom":
+        box = _convert(call.get("custom"), dict[str, str], f"{where}.custom")
+        function = FunctionCall(box.get("name", ""), box.get("input", ""))
+        return _convert(
+            {"id": call.get("id"), "function": function, "kind": "custom"}, ToolCall, where
+        )
+    return _convert({**call, "type": "tool_call"}, ToolCall, where)
+
+
+def _convert(value: Any, kind: type[T], where: str) -> T:
+    """msgspec's conversion; its error becomes a `ValueError` with a path from `where` on."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as e:
+        what, _, at = str(e).partition(" - at `$")
+        place = (where + at.rstrip("`")).lstrip(".")
+        raise ValueError(f"not a message: {what}" + (f" (at {place})" if place else "")) from None
 
 
 _FLAT_KEYS = frozenset(
-    ("content", "reasoning_content", "reasoning_signature", "tool_calls", "tool_call_id")
+    (
+        "content",
+        "reasoning_content",
+        "reasoning_signature",
+        "tool_calls",
+        "tool_call_id",
+        "refusal",
+    )
 )
 
 
@@ -475,114 +532,6 @@ class AvailableTool(Struct, frozen=True, omit_defaults=True):
 
 StrToolChoice = Literal["auto", "none", "any", "required"]
 """`any` and `required` mean the same: call some tool."""
-
-
-# --- usage and stop ---------------------------------------------------------------------------
-
-
-class LLMUsage(Struct, frozen=True, omit_defaults=True):
-    """Tokens of one call, as reported. None means that nobody said; it never means zero.
-
-    input_total = input_uncached + cache_read + cache_write; output_total includes reasoning.
-    Within one reply a later report replaces what an earlier one said (`merged`): providers
-    report running totals. Source: wire reference 12.4.
-    """
-
-    input_total: int | None = None
-    output_total: int | None = None
-    input_uncached: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    cache_write_5m: int | None = None
-    cache_write_1h: int | None = None
-    reasoning: int | None = None
-    provenance: Literal["reported", "partial", "estimated"] = "reported"
-    """`partial`: a report from before the end of the reply, a lower bound."""
-    raw: dict[str, JSON] | None = None
-    """The provider's own object, without its nulls."""
-
-    @property
-    def prompt_tokens(self) -> int | None:
-        return self.input_total
-
-    @property
-    def completion_tokens(self) -> int | None:
-        return self.output_total
-
-    def merged(self, newer: LLMUsage) -> LLMUsage:
-        """The newest known value of each field; for reports on one and the same reply."""
-        counts = zip(_counts(self), _counts(newer), strict=True)
-        return _struct_new(  # type: ignore[no-any-return]
-            LLMUsage,
-            *(b if b is not None else a for a, b in counts),
-            newer.provenance,
-            newer.raw if newer.raw is not None else self.raw,
-        )
-
-    def __add__(self, other: LLMUsage) -> LLMUsage:
-        """The tokens of two calls together; what either does not know stays unknown."""
-        if not isinstance(other, LLMUsage):
-            return NotImplemented
-        order = ("reported", "partial", "estimated")
-        counts = zip(_counts(self), _counts(other), strict=True)
-        return _struct_new(  # type: ignore[no-any-return]
-            LLMUsage,
-            *(None if a is None or b is None else a + b for a, b in counts),
-            max(self.provenance, other.provenance, key=order.index),
-        )
-
-
-def _counts(u: LLMUsage) -> tuple[int | None, ...]:
-    return (
-        u.input_total,
-        u.output_total,
-        u.input_uncached,
-        u.cache_read,
-        u.cache_write,
-        u.cache_write_5m,
-        u.cache_write_1h,
-        u.reasoning,
-    )
-
-
-StopReason = Literal[
-    "stop",
-    "tool_calls",
-    "length",
-    "stop_sequence",
-    "context_window",
-    "content_filter",
-    "refusal",
-    "pause",
-    "continuation",
-    "compaction",
-    "malformed_tool_call",
-    "error",
-    "cancelled",
-    "other",
-]
-
-
-class StopInfo(Struct, frozen=True, omit_defaults=True):
-    """Why the model stopped: our word, the provider's word, and what else it said about it.
-
-    An unknown word is `other` with `raw` kept. Source: wire reference 12.5.
-    """
-
-    reason: StopReason
-    raw: str | None = None
-    details: dict[str, JSON] | None = None
-
-
-class Adaptation(Struct, frozen=True, omit_defaults=True):
-    """Something that was asked for, or came, and was changed for a wire. Never silent."""
-
-    path: str
-    """Where: `temperature`, `messages[3].parts[0]`, `choices`."""
-    action: Literal["dropped", "clamped", "substituted", "added", "moved"]
-    reason: str
-    before: JSON = None
-    after: JSON = None
 
 
 # --- chunks -----------------------------------------------------------------------------------
@@ -635,35 +584,3 @@ def accumulate(chunks: Iterable[LLMChunk]) -> LLMChunk:
     for chunk in chunks:
         builder.add(chunk)
     return builder.result()
-
-
-# --- plain forms ------------------------------------------------------------------------------
-
-
-def load_json(text: str | bytes) -> JSON:
-    """A JSON value. Raises `ValueError` for anything else, too deep nesting and NaN included.
-
-    Escaped lone surrogates are legal JSON text and real models write them; msgspec refuses
-    them, so the standard library decides there.
-    """
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _refuse_constant(word: str) -> JSON:
-    raise ValueError(f"{word} is not JSON")
-
-
-def to_builtins(value: Any) -> dict[str, JSON]:
-    """Any value of ours as plain dicts, lists and scalars (bytes become base64)."""
-    return msgspec.json.decode(to_json(value))  # type: ignore[no-any-return]
-
-
-def to_json(value: Any) -> bytes:
-    return msgspec.json.encode(value, enc_hook=str)

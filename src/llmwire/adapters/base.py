@@ -106,6 +106,8 @@ class StreamDecoder(Protocol):
 
     keepalives: int
     """Comments and pings so far: evidence for timeouts."""
+    done: bool
+    """The terminal marker was seen: nothing that counts can follow."""
 
     def feed(self, data: bytes) -> Iterable[LLMChunk]:
         """The chunks that these bytes complete; what came before a fault comes out before it.
@@ -309,15 +311,15 @@ def canonical_json(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_without_surrogates(value))
+        return msgspec.json.encode(without_surrogates(value))
 
 
-def _without_surrogates(value: Any) -> Any:
+def without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         # UTF-16 joins pairs that came as two surrogates; what is still alone is replaced.
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
-        return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+        return {without_surrogates(k): without_surrogates(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_surrogates(v) for v in value]
+        return [without_surrogates(v) for v in value]
     return value

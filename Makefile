@@ -1,0 +1,61 @@
+# `make help` lists the commands. Everything is installed into $(VENV), from the package index only.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# The newest Python that can make an environment, unless PYTHON says which.
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python)
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types docs bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## every wire format in a minute: no key, no network
+	@$(BIN)/llmwire demo
+
+test: $(VENV)/.developed ## the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types $(VENV)/.developed ## what must hold before a change goes in, tests apart
+	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_public_api.py tests/test_docs.py
+
+lint: $(VENV)/.developed
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+
+types: $(VENV)/.developed
+	@$(BIN)/mypy
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python tests/typing
+
+docs: $(VENV)/.developed ## rewrite the generated parts of the documents
+	@$(BIN)/python scripts/generated_docs.py
+
+bench: $(VENV)/.developed ## what a streamed chunk and a call cost, beside a raw reader
+	@$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml
+	@found=; \
+	for python in $(CANDIDATES); do \
+	  if "$$python" -c '$(SUITABLE)' >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "llmwire needs Python 3.11 or newer with its venv module; tried: $(CANDIDATES)." >&2; \
+	  echo "Install one (on Debian: python3 and python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	@echo "Installing what the checks and tests need"
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,546 @@
+"""Replies: whole answers and streams. Wire reference 3.6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ...config import ProviderConfig
+from ...error_builder import BackendErrorBuilder
+from ...errors import BackendError, DecodeError, IncompleteStreamError
+from ...folding import is_json_object
+from ...request import LLMRequest
+from ...sse import Frame, SSEDecoder
+from ...types import (
+    JSON,
+    Adaptation,
+    IncompleteReason,
+    LLMChunk,
+    LLMUsage,
+    Native,
+    OpaquePart,
+    Part,
+    PartDelta,
+    ReasoningPart,
+    load_json,
+)
+from ..base import canonical_json, chunk_of, decode_json
+from . import blocks
+from .blocks import API, CUT_REASONS, Block
+
+
+class _Delta(Struct):
+    """Every kind of delta in one: of each only its own fields are there."""
+
+    type: str = ""
+    text: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    citation: dict[str, JSON] | None = None
+    content: JSON = None
+    encrypted_content: JSON = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: JSON = None
+    container: JSON = None
+
+
+class _Event(Struct):
+    type: str | None = None
+    index: int | None = None
+    delta: _Delta | None = None
+    content_block: Raw = Raw(b"")
+    message: Raw = Raw(b"")
+    usage: JSON = None
+    error: JSON = None
+    context_management: JSON = None
+    input_transformations: JSON = None
+
+
+class _Head(Struct):
+    """The part of a stray or odd event that says whether it concerns us."""
+
+    type: JSON = None
+    error: JSON = None
+
+
+class _Message(Struct):
+    type: str | None = None
+    id: str | None = None
+    model: str | None = None
+    content: list[Raw] | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: JSON = None
+    usage: JSON = None
+    container: JSON = None
+    error: JSON = None
+    context_management: JSON = None
+    input_transformations: JSON = None
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+_HEAD = msgspec.json.Decoder(_Head)
+_MESSAGE = msgspec.json.Decoder(_Message)
+_KNOWN = frozenset(
+    (
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+    )
+)
+
+
+def issuer_of(request: LLMRequest, provider: ProviderConfig | None) -> Native:
+    """Whose state this is: wire format, provider, model."""
+    return Native(API, provider.name if provider else "", request.model.name)
+
+
+def well_formed(data: bytes) -> bytes:
+    """The same JSON without escaped lone surrogates, which msgspec refuses (wire reference 0).
+
+    Raises `DecodeError` for what is no JSON at all.
+    """
+    try:
+        return canonical_json(load_json(data))
+    except ValueError as e:
+        raise DecodeError(
+            f"the server sent what is no JSON: {e}",
+            body_excerpt=data[:200].decode("utf-8", "replace"),
+            phase="stream",
+        ) from None
+
+
+def stream_error(error: JSON, request: LLMRequest, provider: ProviderConfig | None) -> BackendError:
+    """The error for an error object inside a 200."""
+    return BackendErrorBuilder.build_stream_error(
+        error=error,
+        provider=provider.name if provider else "",
+        api=API,
+        endpoint="/v1/messages",
+        model=request.model.name,
+    )
+
+
+def parse_whole(body: bytes, request: LLMRequest, provider: ProviderConfig | None) -> LLMChunk:
+    """A whole answer. Raises `StreamError` for an error object, `DecodeError` for anything else."""
+    try:
+        message = _MESSAGE.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        if body.lstrip()[:1] not in (b"{", b"["):
+            raise not_messages(body, "JSON") from None
+        message = decode_json(_MESSAGE, well_formed(body), "the reply")
+    if message.type == "error" or message.error is not None:
+        raise stream_error(message.error, request, provider)
+    if message.content is None and message.stop_reason is None:
+        raise not_messages(body, "a message")
+    issuer = issuer_of(request, provider)
+    stop = blocks.stop_of(
+        message.stop_reason,
+        message.stop_sequence,
+        message.stop_details,
+        container=message.container,
+        context_management=message.context_management,
+        input_transformations=message.input_transformations,
+    )
+    cut = CUT_REASONS.get(stop.reason) if stop else None
+    content = message.content or []
+    parts: list[Part] = []
+    for i, raw in enumerate(content):
+        try:
+            part = blocks.part_of(raw, issuer, cut if i == len(content) - 1 else None)
+        except msgspec.DecodeError as e:
+            raise DecodeError(
+                f"a content block is not what the format says: {e}",
+                path=f"content[{i}]",
+                body_excerpt=bytes(raw)[:200].decode("utf-8", "replace"),
+                phase="response",
+            ) from None
+        if part is not None:
+            parts.append(part)
+    return chunk_of(
+        parts,
+        usage=blocks.usage_of(blocks.merge_usage({}, message.usage)),
+        stop=stop,
+        response_id=message.id,
+        model=message.model,
+    )
+
+
+def not_messages(body: bytes, what: str) -> DecodeError:
+    return DecodeError(
+        f"the server answered with something that is not {what} of the Messages API; "
+        "check the provider's api_base and api_style",
+        body_excerpt=body[:200].decode("utf-8", "replace"),
+        phase="response",
+    )
+
+
+class _Open:
+    """A block that has started and not ended."""
+
+    __slots__ = ("block", "json", "kind", "raw")
+
+    def __init__(self, kind: str, raw: Raw, block: Block) -> None:
+        self.kind = kind
+        self.raw = raw
+        self.block = block
+        self.json: list[str] = []  # pieces of input of a tool call or an opaque block
+
+
+class MessagesDecoder:
+    """All memory of one streamed reply.
+
+    A tool call's end is told only when the next block starts or the stop reason is known: the
+    output limit cuts a call in the middle, and its block is closed all the same.
+    """
+
+    __slots__ = (
+        "_cut",
+        "done",
+        "_held",
+        "_issuer",
+        "_notes",
+        "_open",
+        "_pings",
+        "_provider",
+        "_request",
+        "_sse",
+        "_started",
+        "_usage",
+        "keepalives",
+    )  # fmt: skip
+
+    def __init__(self, request: LLMRequest, provider: ProviderConfig | None) -> None:
+        self.keepalives = 0
+        self._sse = SSEDecoder()
+        self._request = request
+        self._provider = provider
+        self._issuer = issuer_of(request, provider)
+        self._open: dict[int, _Open] = {}
+        self._held: tuple[int, str] | None = None  # the last closed call: index, rest of its text
+        self._cut: IncompleteReason | None = None
+        self._notes: list[Adaptation] = []
+        self._usage: dict[str, JSON] = {}
+        self._started = False
+        self.done = False
+        self._pings = 0
+
+    def feed(self, data: bytes) -> Iterator[LLMChunk]:
+        if self.done:
+            return
+        for frame in self._sse.feed(data):
+            yield from self._on_frame(frame)
+            if self.done:
+                return
+        self.keepalives = self._pings + self._sse.comments
+
+    def finish(self) -> Iterator[LLMChunk]:
+        if self.done:
+            return
+        for frame in self._sse.finish():
+            yield from self._on_frame(frame)
+            if self.done:
+                return
+        came = "after it began" if self._started else "before it began"
+        raise IncompleteStreamError(
+            f"the stream ended {came} and before message_stop: the reply is not whole",
+            provider=self._issuer.provider,
+            api=API,
+            model=self._request.model.name,
+            phase="stream",
+        )
+
+    def _on_frame(self, frame: Frame) -> tuple[LLMChunk, ...] | list[LLMChunk]:
+        data = frame.data
+        if frame.stray:
+            return self._on_stray(data)
+        try:
+            event = _EVENT.decode(data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            odd = self._odd(frame)
+            if odd is None:
+                return ()
+            event = odd
+        delta = event.delta
+        if event.type == "content_block_delta" and delta is not None:
+            # The common case first: one typed decode, one delta, one chunk.
+            if delta.type == "text_delta":
+                index = event.index
+                if index in self._open and self._open[index].kind == "text":
+                    if not delta.text:
+                        return ()
+                    return (chunk_of((PartDelta(index, "text", delta.text),)),)
+            return self._on_delta(event.index or 0, delta)
+        return self._on_event(event, frame)
+
+    def _on_event(self, event: _Event, frame: Frame) -> tuple[LLMChunk, ...]:
+        kind = event.type or frame.event
+        if kind == "content_block_start":
+            return self._chunks(self._start(event.index or 0, event.content_block))
+        if kind == "content_block_stop":
+            return self._chunks(self._stop(event.index or 0))
+        if kind == "content_block_delta":
+            return self._on_delta(event.index or 0, event.delta) if event.delta else ()
+        if kind == "ping":
+            self._pings += 1
+            return ()
+        if kind == "message_start":
+            return self._on_message_start(event.message)
+        if kind == "message_delta":
+            return self._on_message_delta(event)
+        if kind == "message_stop":
+            return self._on_message_stop()
+        if kind == "error" or (event.error is not None and kind not in _KNOWN):
+            error = event.error
+            if error is None:
+                error = load_json(well_formed(frame.data))
+            raise stream_error(error, self._request, self._provider)
+        return ()
+
+    def _odd(self, frame: Frame) -> _Event | None:
+        """An event that is not as the format says: of a kind we know, or it does not concern us."""
+        data = frame.data
+        if not data.strip() or data.strip() == b"[DONE]":  # sent by proxies in front of this wire
+            return None
+        data = well_formed(data)
+        try:
+            head = _HEAD.decode(data)
+        except msgspec.ValidationError:
+            head = _Head()
+        if head.error is not None and head.type not in _KNOWN:
+            raise stream_error(head.error, self._request, self._provider)
+        kind = head.type or frame.event
+        if kind not in _KNOWN:
+            return None
+        if kind == "error":
+            raise stream_error(
+                load_json(data) if head.error is None else head.error,
+                self._request,
+                self._provider,
+            )
+        return decode_json(_EVENT, data, f"the event {kind}")
+
+    def _on_stray(self, data: bytes) -> tuple[LLMChunk, ...]:
+        """A line that is no SSE: an error, or a whole answer by a server that does not stream."""
+        chunk = parse_whole(data, self._request, self._provider)
+        if self._started:
+            raise not_messages(data, "an event")
+        self._started = self.done = True
+        return (chunk,)
+
+    # --- blocks ---------------------------------------------------------------------------------
+
+    def _chunks(self, parts: list[Part]) -> tuple[LLMChunk, ...]:
+        if not parts:
+            return ()
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return (chunk_of(parts, adaptations=notes),)
+
+    def _start(self, index: int, raw: Raw) -> list[Part]:
+        self._started = True
+        parts = self._release()
+        if index in self._open:
+            parts += self._stop(index)
+        try:
+            block = blocks.read_block(raw)
+        except msgspec.DecodeError as e:
+            raise self._broken(f"content block {index} is not what the format says: {e}") from None
+        kind = block.type
+        self._open[index] = _Open(kind, raw, block)
+        if kind == "text":
+            citations = tuple(block.citations or ())
+            native = self._issuer if citations else None
+            delta = PartDelta(
+                index, "text", block.text or "", True, citations=citations, native=native
+            )
+            return [*parts, delta]
+        if kind == "thinking":
+            delta = PartDelta(
+                index,
+                "reasoning",
+                block.thinking or "",
+                True,
+                signature=block.signature or None,
+                native=self._issuer,
+            )
+            return [*parts, delta]
+        if kind == "redacted_thinking":
+            part = ReasoningPart(kind="redacted", data=block.data or "", native=self._issuer)
+            return [*parts, part]
+        if kind == "tool_use":
+            delta = PartDelta(
+                index,
+                "tool_call",
+                start=True,
+                id=block.id or None,
+                name=block.name or "",
+                native=blocks.tool_native(block, self._issuer),
+            )
+            return [*parts, delta]
+        return parts
+
+    def _on_delta(self, index: int, delta: _Delta) -> tuple[LLMChunk, ...]:
+        kind = delta.type
+        if kind == "text_delta":
+            if not delta.text:
+                return ()
+            parts = self._expect(index, "text")
+            parts.append(PartDelta(index, "text", delta.text))
+        elif kind == "thinking_delta":
+            if not delta.thinking:
+                return ()
+            parts = self._expect(index, "thinking")
+            parts.append(PartDelta(index, "reasoning", delta.thinking))
+        elif kind == "input_json_delta":
+            if not delta.partial_json:
+                return ()
+            opened = self._open.get(index)
+            if opened is None or opened.kind in ("text", "thinking", "redacted_thinking"):
+                raise self._broken(f"input for content block {index}, which is no tool's")
+            opened.json.append(delta.partial_json)
+            if opened.kind != "tool_use":
+                return ()
+            parts = [PartDelta(index, "tool_call", delta.partial_json)]
+        elif kind == "signature_delta":
+            if not delta.signature:
+                return ()
+            parts = self._expect(index, "thinking")
+            parts.append(PartDelta(index, "reasoning", signature=delta.signature))
+        elif kind == "citations_delta":
+            if delta.citation is None:
+                return ()
+            parts = self._expect(index, "text")
+            parts.append(PartDelta(index, "text", citations=(delta.citation,), native=self._issuer))
+        elif kind == "compaction_delta":
+            opened = self._open.get(index)
+            if opened is None or opened.kind != "compaction":
+                raise self._broken(f"a summary for content block {index}, which is none")
+            fields = {
+                name: value
+                for name, value in (
+                    ("content", delta.content),
+                    ("encrypted_content", delta.encrypted_content),
+                )
+                if value is not None
+            }
+            opened.raw = Raw(blocks.with_field(opened.raw, **fields))
+            return ()
+        else:
+            return ()
+        return (chunk_of(parts),)
+
+    def _expect(self, index: int, kind: str) -> list[Part]:
+        """Sees that the block at `index` takes this delta; one that never started starts here."""
+        opened = self._open.get(index)
+        if opened is None:
+            return self._start(index, Raw(canonical_json({"type": kind})))
+        if opened.kind != kind:
+            raise self._broken(f"a piece of {kind} for content block {index}: {opened.kind!r}")
+        return []
+
+    def _stop(self, index: int) -> list[Part]:
+        opened = self._open.pop(index, None)
+        if opened is None:
+            return []
+        kind = opened.kind
+        if kind == "text":
+            return [PartDelta(index, "text", end=True)]
+        if kind == "thinking":
+            return [PartDelta(index, "reasoning", end=True)]
+        if kind == "redacted_thinking":
+            return []
+        parts = self._release()
+        if kind == "tool_use":
+            # What no delta brought stands in the block's start.
+            self._held = (index, "" if opened.json else blocks.arguments_of(opened.block.input))
+            return parts
+        return [*parts, self._whole(index, opened)]
+
+    def _whole(self, index: int, opened: _Open) -> Part:
+        """A block that we keep as it is, with what its deltas brought put in place."""
+        raw = blocks.raw_text(opened.raw)
+        text = "".join(opened.json)
+        if text and is_json_object(text):
+            raw = blocks.with_field(opened.raw, input=Raw(text))
+        elif text:
+            note = Adaptation(f"content[{index}].input", "dropped", "the input was cut off", text)
+            self._notes.append(note)
+        if opened.kind == "compaction":
+            return blocks.compaction_part(raw, self._issuer)
+        return OpaquePart(opened.kind, raw, self._issuer)
+
+    def _release(self, cut: IncompleteReason | None = None) -> list[Part]:
+        """Ends the tool call whose block was closed last."""
+        if self._held is None:
+            return []
+        index, rest = self._held
+        self._held = None
+        return [PartDelta(index, "tool_call", rest, end=True, incomplete=cut)]
+
+    # --- message --------------------------------------------------------------------------------
+
+    def _on_message_start(self, raw: Raw) -> tuple[LLMChunk, ...]:
+        self._started = True
+        if not bytes(raw) or bytes(raw) == b"null":
+            return ()
+        message = decode_json(_MESSAGE, bytes(raw), "message_start")
+        self._usage = blocks.merge_usage({}, message.usage)
+        parts = [blocks.part_of(block, self._issuer) for block in message.content or ()]
+        return (
+            chunk_of(
+                [part for part in parts if part is not None],
+                usage=blocks.usage_of(self._usage, partial=True),
+                response_id=message.id,
+                model=message.model,
+            ),
+        )
+
+    def _on_message_delta(self, event: _Event) -> tuple[LLMChunk, ...]:
+        delta = event.delta or _Delta()
+        stop = blocks.stop_of(
+            delta.stop_reason,
+            delta.stop_sequence,
+            delta.stop_details,
+            container=delta.container,
+            context_management=event.context_management,
+            input_transformations=event.input_transformations,
+        )
+        parts: list[Part] = []
+        if stop is not None:
+            self._cut = CUT_REASONS.get(stop.reason)
+            parts = self._release(self._cut)
+        usage: LLMUsage | None = None
+        if event.usage is not None:
+            self._usage = blocks.merge_usage(self._usage, event.usage)
+            usage = blocks.usage_of(self._usage)
+        if not parts and stop is None and usage is None:
+            return ()
+        return (chunk_of(parts, usage=usage, stop=stop),)
+
+    def _on_message_stop(self) -> tuple[LLMChunk, ...]:
+        if not self._started:
+            raise self._broken("message_stop without a message")
+        self.done = True
+        parts = self._release(self._cut)
+        for index in list(self._open):  # blocks that nobody closed
+            parts += self._stop(index)
+            parts += self._release(self._cut)
+        return self._chunks(parts)
+
+    def _broken(self, what: str) -> DecodeError:
+        return DecodeError(
+            f"the stream does not fit the format: {what}",
+            provider=self._issuer.provider,
+            api=API,
+            model=self._request.model.name,
+            phase="stream",
+        )

@@ -1,0 +1,102 @@
+"""The client's half of Chat Completions.
+
+https://platform.openai.com/docs/api-reference/chat (openai 3.54.0, read 2026-11-22) and the
+servers that speak it: wire reference 1, 4, 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, ClassVar
+
+from ...config import ProviderConfig
+from ...error_builder import BackendErrorBuilder
+from ...errors import BackendError
+from ...folding import ChunkBuilder, close_open_parts
+from ...history import Log
+from ...request import LLMRequest
+from ...types import LLMChunk
+from ..base import Headers, PreparedRequest, canonical_json
+from .encode import prepare_body
+from .stream import ChatStreamDecoder, ReplyReader, read_whole
+
+if TYPE_CHECKING:
+    from ..base import APIAdapter, StreamDecoder
+
+ENDPOINT = "/chat/completions"
+_EVENT_STREAM = (b"data:", b"event:", b":", b"id:", b"retry:")
+
+
+class OpenAIAdapter:
+    """Chat Completions, as OpenAI and the servers compatible with it speak it."""
+
+    api: str = "openai"
+    endpoint: ClassVar[str] = ENDPOINT
+
+    def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
+        """Raises `UnsupportedError` with a path for content that this wire can't say."""
+        log = Log()
+        body = prepare_body(request, provider, self.api, log)
+        accept = "text/event-stream" if request.stream else "application/json"
+        return PreparedRequest(
+            "POST",
+            self.endpoint,
+            Headers({"Content-Type": "application/json", "Accept": accept}),
+            canonical_json(body),
+            provider.api_base,
+            log.done(),
+        )
+
+    def parse_response(
+        self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None
+    ) -> LLMChunk:
+        """A whole reply.
+
+        Raises a `StreamError` for an error that came with status 200 (what came with it is in
+        `partial`), `DecodeError` for a body that is no reply. A server that streams unasked is
+        understood.
+        """
+        builder = ChunkBuilder()
+        try:
+            if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_EVENT_STREAM):
+                decoder = ChatStreamDecoder(self.api, request, provider)
+                chunks = chain(decoder.feed(body), decoder.finish())
+            else:
+                chunks = chain(read_whole(ReplyReader(self.api, request, provider), body))
+            for chunk in chunks:
+                builder.add(chunk)
+        except BackendError as e:
+            e.partial = close_open_parts(builder.result(), "error")
+            raise
+        return builder.result()
+
+    def parse_error(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        request: LLMRequest | None = None,
+        provider: ProviderConfig | None = None,
+    ) -> BackendError:
+        return BackendErrorBuilder.build_http_error(
+            status=status,
+            headers=headers,
+            body=body,
+            provider=provider.name if provider is not None else "",
+            api=self.api,
+            endpoint=self.endpoint,
+            model=request.model.name if request is not None else "",
+        )
+
+    def stream_decoder(
+        self, request: LLMRequest, provider: ProviderConfig | None = None
+    ) -> ChatStreamDecoder:
+        return ChatStreamDecoder(self.api, request, provider)
+
+
+if TYPE_CHECKING:
+    _adapter: APIAdapter = OpenAIAdapter()
+
+    def _decoder(request: LLMRequest) -> StreamDecoder:
+        return OpenAIAdapter().stream_decoder(request)

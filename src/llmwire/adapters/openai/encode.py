@@ -1,0 +1,247 @@
+"""Requests: from our values to the body of a Chat Completions request.
+
+Keys stand in one order, the messages last, so that the next turn's body begins with this one's.
+Source: wire reference 1.2, 4, 8.1, 8.2, 12.2 (2026-11-22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
+from ...history import Log
+from ...providers import dialect_of
+from ...request import LLMRequest
+from ...types import JSON, AvailableTool, Native
+from .messages import MessageWriter
+from .models import ModelTraits, traits_of
+
+EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
+
+
+def prepare_body(
+    request: LLMRequest, provider: ProviderConfig, api: str, log: Log
+) -> dict[str, JSON]:
+    """The body; what of the request it does not say is in the log.
+
+    Raises `UnsupportedError` with a path for content that this wire can't say.
+    """
+    dialect, traits = dialect_of(provider), traits_of(request.model.name)
+    body: dict[str, JSON] = {"model": request.model.name}
+    _add_tools(body, request, dialect, log)
+    level = _add_thinking(body, request, dialect, traits, log)
+    _add_sampling(body, request, dialect, traits, level, log)
+    if request.max_tokens is not None:
+        field = dialect.max_tokens_field
+        body[field or (traits.max_tokens_field if traits else "max_tokens")] = request.max_tokens
+    if request.stop:
+        if traits is not None and not traits.stop and dialect.sampling is None:
+            log.add("dropped", "stop", "the model takes no stop sequences", list(request.stop))
+        else:
+            body["stop"] = list(request.stop)
+    if request.seed is not None:
+        body[dialect.seed_field] = request.seed
+    if request.metadata:
+        if dialect.metadata:
+            body["metadata"] = request.metadata
+        else:
+            log.add("dropped", "metadata", "the server takes none", request.metadata)
+    if request.stream:
+        body["stream"] = True
+        options: dict[str, JSON] = {}
+        if dialect.stream_usage:
+            options["include_usage"] = True
+        if dialect.stream_tool_calls is not None:
+            options["stream_tool_calls"] = dialect.stream_tool_calls
+        if options:
+            body["stream_options"] = options
+    said_off = request.thinking == "off" and level == "off"
+    writer = MessageWriter(
+        dialect,
+        Native(api, provider.name, request.model.name),
+        log,
+        reasoning_field=provider.reasoning_field_name,
+        developer=_takes_developer(dialect, traits),
+        replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
+    )
+    messages = writer.prepare_messages(request.messages)
+    body.update(request.extra_body)
+    body["messages"] = body.pop("messages", messages)
+    return body
+
+
+def _takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
+    if dialect.developer_role is not None:
+        return dialect.developer_role
+    return traits is not None and traits.developer
+
+
+# --- tools ---
+
+
+def tool_entry(tool: AvailableTool) -> dict[str, JSON]:
+    function: dict[str, JSON] = {"name": tool.function.name}
+    if tool.function.description:
+        function["description"] = tool.function.description
+    function["parameters"] = tool.function.parameters or EMPTY_SCHEMA
+    if tool.function.strict is not None:
+        function["strict"] = tool.function.strict
+    return {"type": "function", "function": function}
+
+
+def _add_tools(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log) -> None:
+    choice = request.tool_choice
+    if not request.tools:
+        if choice is not None and choice not in ("auto", "none"):
+            log.add("dropped", "tool_choice", "there are no tools to choose from", _word(choice))
+        if request.parallel_tool_calls is not None:
+            log.add("dropped", "parallel_tool_calls", "there are no tools")
+        return
+    if choice == "none" and "none" not in dialect.tool_choices:
+        log.add("dropped", "tools", "the server can't be told not to call one")
+        return
+    body["tools"] = [tool_entry(t) for t in request.tools]
+    if choice is not None:
+        body["tool_choice"] = _tool_choice(choice, dialect, log)
+    if request.parallel_tool_calls is not None:
+        if dialect.parallel_tool_calls:
+            body["parallel_tool_calls"] = request.parallel_tool_calls
+        else:
+            reason = "the server does not take it"
+            log.add("dropped", "parallel_tool_calls", reason, request.parallel_tool_calls)
+
+
+def _word(choice: AvailableTool | str) -> str:
+    return choice if isinstance(choice, str) else choice.function.name
+
+
+def _tool_choice(choice: AvailableTool | str, dialect: Dialect, log: Log) -> JSON:
+    if isinstance(choice, AvailableTool):
+        if "named" in dialect.tool_choices:
+            return {"type": "function", "function": {"name": choice.function.name}}
+        wanted = ["required", "auto"]
+    elif choice in ("any", "required"):
+        if "required" in dialect.tool_choices:
+            return dialect.any_word
+        wanted = ["auto"]
+    else:
+        return choice
+    word = next(w for w in wanted if w in dialect.tool_choices or w == "auto")
+    word = dialect.any_word if word == "required" else word
+    log.add("clamped", "tool_choice", "the server can't be told that", _word(choice), word)
+    return word
+
+
+# --- thinking ---
+
+
+def clamp_level(level: ThinkingLevel, levels: Iterable[ThinkingLevel]) -> ThinkingLevel | None:
+    """The nearest lower level there is, else the lowest; None if there is none to think at."""
+    order = THINKING_LEVELS.index
+    thinking = sorted((x for x in levels if x != "off"), key=order)
+    lower = [x for x in thinking if order(x) <= order(level)]
+    return lower[-1] if lower else (thinking[0] if thinking else None)
+
+
+def _add_thinking(
+    body: dict[str, JSON],
+    request: LLMRequest,
+    dialect: Dialect,
+    traits: ModelTraits | None,
+    log: Log,
+) -> ThinkingLevel | None:
+    """The level that the request says; None if it says nothing about thinking."""
+    asked, control = request.thinking, dialect.reasoning_control
+    by_model = dialect.efforts is None and traits is not None
+    levels = (
+        dialect.efforts if dialect.efforts is not None else (traits.efforts if traits else None)
+    )
+    if asked == "off":
+        # OpenAI's models default to levels of their own, so "none" is said where it exists.
+        can_say = dialect.thinking_default or (by_model and "off" in (levels or ()))
+        if control == "none" or not can_say:
+            return None
+        _say_level(body, "off", control, levels)
+        return "off"
+    level: ThinkingLevel | None = asked
+    if control == "none" or levels == ():
+        level = None
+    elif levels is not None:
+        level = clamp_level(asked, levels)
+    if level is None:
+        log.add("dropped", "thinking", "the model or server has no levels to choose", asked)
+        return None
+    if (
+        by_model
+        and traits is not None
+        and not traits.tools_while_reasoning
+        and control == "effort"
+        and "tools" in body
+    ):
+        reason = "the model takes function tools on this wire only without reasoning"
+        log.add("substituted", "thinking", reason, asked, "off")
+        level = "off"
+    elif level != asked:
+        log.add("clamped", "thinking", "the model has no such level", asked, level)
+    said = _say_level(body, level, control, levels)
+    if said is not None:
+        log.add("substituted", "thinking", "the server takes on or off only", asked, said)
+    return level
+
+
+def _say_level(
+    body: dict[str, JSON],
+    level: ThinkingLevel,
+    control: str,
+    levels: tuple[ThinkingLevel, ...] | None,
+) -> str | None:
+    """Writes the level; returns the word that stands for it where the level itself has none."""
+    word = "none" if level == "off" else level
+    on = level != "off"
+    if control == "effort":
+        body["reasoning_effort"] = word
+    elif control == "reasoning":
+        body["reasoning"] = {"effort": word}
+    elif control == "enable_thinking":
+        body["enable_thinking"] = on
+        return "enabled" if on else None
+    elif control == "thinking_type":
+        body["thinking"] = {"type": "enabled" if on else "disabled"}
+        if on and levels is None:
+            return "enabled"
+        if on:
+            body["reasoning_effort"] = word
+    return None
+
+
+# --- sampling ---
+
+
+def _add_sampling(
+    body: dict[str, JSON],
+    request: LLMRequest,
+    dialect: Dialect,
+    traits: ModelTraits | None,
+    level: ThinkingLevel | None,
+    log: Log,
+) -> None:
+    taken = dialect.sampling
+    if taken is None:
+        rule = traits.sampling if traits is not None else "yes"
+        taken = rule == "yes" or (rule == "effort_none" and level == "off")
+    thinking = level not in (None, "off")
+    for name in ("temperature", "top_p", "top_k"):
+        value = getattr(request, name)
+        if value is None:
+            continue
+        if not taken:
+            log.add("dropped", name, "the model samples as it likes", value)
+        elif name == "top_k" and not dialect.top_k:
+            log.add("dropped", name, "the server does not take it", value)
+        elif name == "temperature" and thinking and dialect.temperature_with_thinking is not None:
+            fixed = dialect.temperature_with_thinking
+            if value != fixed:
+                log.add("substituted", name, "the model wants it so while thinking", value, fixed)
+            body[name] = fixed
+        else:
+            body[name] = value

@@ -1,0 +1,100 @@
+"""Usage and stop words. Source: wire reference 8.2 rule 7, 12.4, 12.5 (2026-11-22)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ...types import JSON, LLMUsage, StopReason
+
+STOP_WORDS: dict[str, StopReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "end": "stop",
+    "end_turn": "stop",
+    "tool_calls": "tool_calls",
+    "tool_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "length": "length",
+    "max_tokens": "length",
+    "stop_sequence": "stop_sequence",
+    "model_length": "context_window",
+    "model_context_window_exceeded": "context_window",
+    "content_filter": "content_filter",
+    "sensitive": "content_filter",
+    "cancelled": "cancelled",
+    "abort": "cancelled",
+    "error": "error",
+    "network_error": "error",
+    "insufficient_system_resource": "error",
+}
+"""By the server's word in lower case. `error` means that the reply broke."""
+
+
+def without_nulls(value: JSON) -> JSON:
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [without_nulls(v) for v in value]
+    return value
+
+
+def usage_of(
+    raw: dict[str, Any],
+    *,
+    reasoning_outside_output: bool = False,
+    provenance: Literal["reported", "partial"] = "reported",
+) -> LLMUsage | None:
+    """The tokens that a usage object reports; None for an empty one.
+
+    Where the total says that reasoning is counted beside the output, or the dialect does and no
+    total contradicts it, the output includes it here.
+    """
+    raw = without_nulls(raw)
+    if not raw:
+        return None
+    prompt, output = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
+    details = _object(raw, "prompt_tokens_details") or _object(raw, "prompt_token_details")
+    read = _first(
+        _count(details, "cached_tokens"),
+        _count(raw, "cached_tokens"),
+        _count(raw, "prompt_cache_hit_tokens"),
+        _count(raw, "num_cached_tokens"),
+    )
+    write = _first(
+        _count(details, "cache_write_tokens"),
+        _count(details, "cache_creation_input_tokens"),
+        _count(raw, "cache_creation_input_tokens"),
+    )
+    reasoning = _first(
+        _count(_object(raw, "completion_tokens_details"), "reasoning_tokens"),
+        _count(raw, "reasoning_tokens"),
+    )
+    if output is not None and reasoning:
+        total = _count(raw, "total_tokens")
+        if total is None or prompt is None:
+            outside = reasoning_outside_output
+        else:
+            outside = total == prompt + output + reasoning
+        if outside:
+            output += reasoning
+    uncached = None
+    if prompt is not None and read is not None:
+        uncached = max(0, prompt - read - (write or 0))
+    return LLMUsage(
+        prompt, output, uncached, read, write, reasoning=reasoning, provenance=provenance, raw=raw
+    )
+
+
+def _count(obj: dict[str, Any], key: str) -> int | None:
+    value = obj.get(key)
+    return value if type(value) is int else None
+
+
+def _object(obj: dict[str, Any], key: str) -> dict[str, Any]:
+    value = obj.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _first(*counts: int | None) -> int | None:
+    return next((c for c in counts if c is not None), None)

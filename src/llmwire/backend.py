@@ -1,0 +1,312 @@
+"""The backend: one provider, three calls. The rest of the package serves this page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, Unpack
+
+from msgspec.structs import replace
+
+from .adapters import ADAPTERS
+from .adapters.base import Headers, PreparedRequest, TokenCounter
+from .auth import GoogleTokens, authorize
+from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
+from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .request import LLMRequest
+from .retry import RetryBudget, RetryPolicy
+from .stream import ReplyStream
+from .transport import AiohttpTransport, Transport, TransportResponse, transport_for
+from .types import JSON, AvailableTool, LLMChunk, LLMMessage, StrToolChoice
+
+PROBE_TOKENS = 16
+"""What a counting probe lets the model write: the least that all known servers take (some
+OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
+
+_USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
+_CREDENTIALS = ("authorization", "x-api-key", "api-key")
+
+
+class CallOptions(TypedDict, total=False):
+    """What every call takes beside model and messages. All of it is optional."""
+
+    temperature: float | None
+    """None: the model's own default."""
+    tools: Sequence[AvailableTool] | None
+    """What the model may call."""
+    max_tokens: int | None
+    """The most tokens to write, reasoning included. None: the model's or the wire's own limit."""
+    tool_choice: StrToolChoice | AvailableTool | None
+    """`auto`, `none`, `any` or `required` (some tool), or one tool. Not sent without tools."""
+    extra_headers: Mapping[str, str] | None
+    """Replace ours (and the provider's) of the same name, whatever its case."""
+    metadata: Mapping[str, str] | None
+    """Sent where the wire has a place for it; else dropped, and the reply says so."""
+    thinking: ThinkingLevel | None
+    """None: the model's own default."""
+    top_p: float | None
+    """Only the likeliest tokens that together have this probability."""
+    top_k: int | None
+    """Only so many of the likeliest tokens."""
+    stop: Sequence[str] | None
+    """Texts that end the reply; they are not part of it."""
+    seed: int | None
+    """For repeatable sampling, where the provider tries."""
+    parallel_tool_calls: bool | None
+    """False: at most one call a turn. None: the provider's default."""
+    extra_body: Mapping[str, JSON] | None
+    """Merged over the request body's top level, unchecked."""
+
+
+class TokenCount(int):
+    """A number of tokens, and how it was found: `endpoint`: the provider counted, for nothing;
+    `probe`: read from the usage of the smallest legal call, which is billed."""
+
+    method: Literal["endpoint", "probe"]
+
+    def __new__(cls, value: int, method: Literal["endpoint", "probe"]) -> Self:
+        self = super().__new__(cls, value)
+        self.method = method
+        return self
+
+    def __repr__(self) -> str:
+        return f"TokenCount({int(self)}, {self.method!r})"
+
+
+class GenericBackend:
+    """Calls the models of one provider.
+
+    Works without being entered; entering it, or `close`, frees its connections at a known time.
+    One backend may be used from several event loops and threads at once. `client` brings your own
+    `httpx.AsyncClient`, `httpx2.AsyncClient`, `aiohttp.ClientSession` or `Transport`, which stays
+    yours to close. `timeouts` (seconds, one number for the total) replaces the provider's.
+
+    Raises `ConfigError` for an unknown `api_style` or client.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: ProviderConfig,
+        client: Any = None,
+        timeouts: Timeouts | float | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        if provider.api_style not in ADAPTERS:
+            raise ConfigError(
+                f"provider {provider.name!r}: api_style {provider.api_style!r} is not one of "
+                f"{', '.join(ADAPTERS)}"
+            )
+        if isinstance(timeouts, int | float):
+            timeouts = Timeouts(total=float(timeouts))
+        self.provider = provider
+        self.adapter = ADAPTERS[provider.api_style]
+        self.timeouts = timeouts or provider.timeouts
+        self.retry = retry or RetryPolicy()
+        self.budget = RetryBudget()
+        self._own = AiohttpTransport() if client is None else None
+        self.transport: Transport = self._own or transport_for(client)
+        self._tokens = GoogleTokens()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Frees the connections. The backend can be used again; a client you brought stays open."""
+        if self._own is not None:
+            await self._own.close()
+
+    async def complete(
+        self,
+        *,
+        model: ModelConfig | str,
+        messages: Sequence[LLMMessage],
+        **options: Unpack[CallOptions],
+    ) -> LLMChunk:
+        """One whole reply.
+
+        Raises the errors of `llmwire.errors`; before any I/O for what is wrong with the call.
+        """
+        async with self._reply(model, messages, False, options) as stream:
+            async for _ in stream:
+                pass
+            return stream.result
+
+    def complete_streaming(
+        self,
+        *,
+        model: ModelConfig | str,
+        messages: Sequence[LLMMessage],
+        **options: Unpack[CallOptions],
+    ) -> ReplyStream:
+        """The reply as it comes: `async with` it, or iterate it directly.
+
+        Nothing is sent before the first chunk is asked for. Raises as `complete` does, while
+        iterating, with what had come in `error.partial`.
+        """
+        return self._reply(model, messages, True, options)
+
+    async def count_tokens(
+        self,
+        *,
+        model: ModelConfig | str,
+        messages: Sequence[LLMMessage],
+        **options: Unpack[CallOptions],
+    ) -> TokenCount:
+        """How many input tokens these messages (and tools) are.
+
+        Asks the provider's counting endpoint where the wire has one, else sends the smallest
+        legal call; the result's `method` says which. Raises `DecodeError` if the provider tells
+        no usage.
+        """
+        request = self._request(model, messages, False, options)
+        adapter = self.adapter
+        if isinstance(adapter, TokenCounter):
+            prepared = adapter.prepare_count(request, self.provider)
+            if prepared is not None:
+                call = _CountStream(self, request, _headers_of(options), prepared, adapter)
+                try:
+                    return TokenCount(await call.count(), "endpoint")
+                except NotFoundError:
+                    pass  # a compatible server without the endpoint
+        probe: CallOptions = {**options, "max_tokens": PROBE_TOKENS, "thinking": "off"}
+        reply = await self.complete(model=model, messages=messages, **probe)
+        if reply.usage is None or reply.usage.input_total is None:
+            raise DecodeError(
+                "the provider reported no usage, so the tokens can't be counted",
+                provider=self.provider.name,
+                model=request.model.name,
+                phase="response",
+                partial=reply,
+            )
+        return TokenCount(reply.usage.input_total, "probe")
+
+    # --- for ReplyStream ---
+
+    def prepare(self, request: LLMRequest) -> PreparedRequest:
+        """The request as it would be sent, without credentials. Does no I/O."""
+        try:
+            prepared = self.adapter.prepare_request(request, self.provider)
+        except (TypeError, RecursionError) as e:
+            raise UnsupportedError(f"the request can't be written as JSON: {e}") from None
+        if not prepared.base_url:
+            raise ConfigError(f"provider {self.provider.name!r} has no api_base")
+        return prepared
+
+    async def authorized(
+        self, prepared: PreparedRequest, extra_headers: Mapping[str, str]
+    ) -> Headers:
+        """The headers to send, credentials and the caller's own included."""
+        try:
+            extra = Headers(self.provider.extra_headers, extra_headers)
+            if any(name in extra for name in _CREDENTIALS):
+                prepared = replace(prepared, auth="none")
+            headers = await authorize(prepared, self.provider, tokens=self._tokens)
+            return Headers(_USER_AGENT, headers, extra)
+        except ValueError as e:
+            raise ConfigError(f"provider {self.provider.name!r}: {e}") from None
+
+    # --- requests ---
+
+    def _reply(
+        self,
+        model: ModelConfig | str,
+        messages: Sequence[LLMMessage],
+        stream: bool,
+        options: CallOptions,
+    ) -> ReplyStream:
+        request = self._request(model, messages, stream, options)
+        return ReplyStream(self, request, _headers_of(options))
+
+    def _request(
+        self,
+        model: ModelConfig | str,
+        messages: Sequence[LLMMessage],
+        stream: bool,
+        options: CallOptions,
+    ) -> LLMRequest:
+        unknown = set(options) - set(CallOptions.__annotations__)
+        if unknown:
+            raise TypeError(f"unexpected argument {', '.join(sorted(unknown))}")
+        if isinstance(model, str):
+            model = ModelConfig(model, self.provider.name)
+        temperature = options.get("temperature")
+        return LLMRequest(
+            model=model,
+            messages=_checked(messages),
+            temperature=model.temperature if temperature is None else temperature,
+            tools=tuple(options.get("tools") or ()),
+            max_tokens=options.get("max_tokens"),
+            tool_choice=options.get("tool_choice"),
+            stream=stream,
+            thinking=options.get("thinking") or model.thinking,
+            top_p=options.get("top_p"),
+            top_k=options.get("top_k"),
+            stop=tuple(options.get("stop") or ()),
+            seed=options.get("seed"),
+            parallel_tool_calls=options.get("parallel_tool_calls"),
+            metadata=dict(options.get("metadata") or {}),
+            extra_body=dict(options.get("extra_body") or {}),
+        )
+
+
+class _CountStream(ReplyStream):
+    """The same walk (retries, clocks, errors) for a counting call."""
+
+    def __init__(
+        self,
+        backend: GenericBackend,
+        request: LLMRequest,
+        headers: Mapping[str, str],
+        prepared: PreparedRequest,
+        counter: TokenCounter,
+    ) -> None:
+        super().__init__(backend, request, headers)
+        self._prepared = prepared
+        self._counter = counter
+        self._tokens = 0
+
+    async def count(self) -> int:
+        async with self:
+            async for _ in self:
+                pass
+        return self._tokens
+
+    def _parse_document(self, response: TransportResponse, body: bytes) -> LLMChunk:
+        self._tokens = self._counter.parse_count(body, self._request)
+        return LLMChunk()
+
+
+def _headers_of(options: CallOptions) -> Mapping[str, str]:
+    return dict(options.get("extra_headers") or {})
+
+
+def _checked(messages: Sequence[LLMMessage]) -> tuple[LLMMessage, ...]:
+    if isinstance(messages, LLMMessage | str | Mapping):
+        messages = [messages]  # type: ignore[list-item]
+    out = []
+    for i, message in enumerate(messages):
+        if isinstance(message, Mapping):
+            try:
+                message = LLMMessage.from_dict(message)
+            except ValueError as e:
+                raise UnsupportedError(f"messages[{i}]: {e}", path=f"messages[{i}]") from None
+        elif isinstance(message, str):
+            message = LLMMessage("user", message)
+        elif not isinstance(message, LLMMessage):
+            raise UnsupportedError(
+                f"messages[{i}]: must be an LLMMessage, not {type(message).__name__}",
+                path=f"messages[{i}]",
+            )
+        out.append(message)
+    if not out:
+        raise UnsupportedError("messages: there must be at least one", path="messages")
+    return tuple(out)

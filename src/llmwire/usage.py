@@ -1,0 +1,115 @@
+"""What a reply reports beside its content: tokens, why it stopped, what was adapted."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+_struct_new: Any = msgspec.StructMeta.__call__
+
+
+class LLMUsage(Struct, frozen=True, omit_defaults=True):
+    """Tokens of one call, as reported. None means that nobody said; it never means zero.
+
+    input_total = input_uncached + cache_read + cache_write; output_total includes reasoning.
+    Within one reply a later report replaces what an earlier one said (`merged`): providers
+    report running totals. Source: wire reference 12.4.
+    """
+
+    input_total: int | None = None
+    output_total: int | None = None
+    input_uncached: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    reasoning: int | None = None
+    provenance: Literal["reported", "partial", "estimated"] = "reported"
+    """`partial`: a report from before the end of the reply, a lower bound."""
+    raw: dict[str, Any] | None = None
+    """The provider's own object, without its nulls."""
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        return self.input_total
+
+    @property
+    def completion_tokens(self) -> int | None:
+        return self.output_total
+
+    def merged(self, newer: LLMUsage) -> LLMUsage:
+        """The newest known value of each field; for reports on one and the same reply."""
+        counts = zip(_counts(self), _counts(newer), strict=True)
+        return _struct_new(  # type: ignore[no-any-return]
+            LLMUsage,
+            *(b if b is not None else a for a, b in counts),
+            newer.provenance,
+            newer.raw if newer.raw is not None else self.raw,
+        )
+
+    def __add__(self, other: LLMUsage) -> LLMUsage:
+        """The tokens of two calls together; what either does not know stays unknown."""
+        if not isinstance(other, LLMUsage):
+            return NotImplemented
+        order = ("reported", "partial", "estimated")
+        counts = zip(_counts(self), _counts(other), strict=True)
+        return _struct_new(  # type: ignore[no-any-return]
+            LLMUsage,
+            *(None if a is None or b is None else a + b for a, b in counts),
+            max(self.provenance, other.provenance, key=order.index),
+        )
+
+
+def _counts(u: LLMUsage) -> tuple[int | None, ...]:
+    return (
+        u.input_total,
+        u.output_total,
+        u.input_uncached,
+        u.cache_read,
+        u.cache_write,
+        u.cache_write_5m,
+        u.cache_write_1h,
+        u.reasoning,
+    )
+
+
+StopReason = Literal[
+    "stop",
+    "tool_calls",
+    "length",
+    "stop_sequence",
+    "context_window",
+    "content_filter",
+    "refusal",
+    "pause",
+    "continuation",
+    "compaction",
+    "malformed_tool_call",
+    "error",
+    "cancelled",
+    "other",
+]
+
+
+class StopInfo(Struct, frozen=True, omit_defaults=True):
+    """Why the model stopped: our word, the provider's word, and what else it said about it.
+
+    An unknown word is `other` with `raw` kept. Source: wire reference 12.5.
+    """
+
+    reason: StopReason
+    raw: str | None = None
+    details: dict[str, Any] | None = None
+
+
+class Adaptation(Struct, frozen=True, omit_defaults=True):
+    """Something that was asked for, or came, and was changed for a wire. Never silent."""
+
+    path: str
+    """Where: `temperature`, `messages[3].parts[0]`, `choices`."""
+    action: Literal["dropped", "clamped", "substituted", "added", "moved"]
+    reason: str
+    before: Any = None
+    after: Any = None

@@ -1,0 +1,241 @@
+"""Our own adapters against the server, every wire format: what one half says the other hears."""
+
+from __future__ import annotations
+
+import http.client
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from llmwire.adapters import ADAPTERS
+from llmwire.adapters.base import PreparedRequest, TokenCounter
+from llmwire.config import ModelConfig
+from llmwire.errors import (
+    AuthenticationError,
+    ConfigError,
+    IncompleteStreamError,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    RateLimitError,
+    StreamError,
+)
+from llmwire.request import LLMRequest
+from llmwire.testing import Fault, LocalServer, Reply, offline_count
+from llmwire.types import (
+    AvailableFunction,
+    AvailableTool,
+    LLMChunk,
+    LLMMessage,
+    LLMUsage,
+    accumulate,
+)
+
+STYLES = sorted(ADAPTERS)
+WEATHER = AvailableTool(
+    AvailableFunction(
+        "get_weather",
+        "The weather",
+        {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+            "required": ["city", "days"],
+        },
+    )
+)
+
+
+def send(prepared: PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+    parts = urlsplit(prepared.url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    try:
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        connection.request(prepared.method, path, prepared.body, dict(prepared.headers))
+        response = connection.getresponse()
+        return response.status, {n.lower(): v for n, v in response.getheaders()}, response.read()
+    finally:
+        connection.close()
+
+
+def ask(server: LocalServer, style: str, *messages: LLMMessage | str, **fields: Any) -> LLMChunk:
+    """One call through the adapter of a style; errors are raised."""
+    provider = server.provider(style)
+    fields.setdefault("max_tokens", 4000)
+    request = LLMRequest(
+        model=ModelConfig("claude-sonnet-4-6" if "anthropic" in style else "offline"),
+        messages=tuple(LLMMessage("user", m) if isinstance(m, str) else m for m in messages),
+        **fields,
+    )
+    adapter = ADAPTERS[style]
+    status, headers, body = send(adapter.prepare_request(request, provider))
+    if status >= 400:
+        raise adapter.parse_error(status, headers, body, request, provider)
+    if not request.stream:
+        return adapter.parse_response(body, request, provider)
+    decoder = adapter.stream_decoder(request, provider)
+    return accumulate([*decoder.feed(body), *decoder.finish()])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("style", STYLES)
+def test_scripted_reply_is_heard_as_it_was_said(style: str, stream: bool) -> None:
+    usage = LLMUsage(input_total=10, input_uncached=6, cache_read=4, cache_write=0, output_total=5)
+    reply = Reply(
+        "Hello, you!",
+        reasoning="Let me think about it.",
+        signature="c2ln",
+        tool_calls=[("get_weather", {"city": "Köln", "days": 2}), ("get_weather", {})],
+        usage=usage,
+        model="offline-1",
+        chunk_size=3,
+        pings=2,
+    )
+    with LocalServer() as server:
+        server.reply(reply)
+        heard = ask(server, style, "hi", stream=stream, tools=(WEATHER,), thinking="low")
+    assert heard.text == "Hello, you!"
+    assert heard.reasoning == "Let me think about it."
+    assert [c.parsed for c in heard.tool_calls] == [{"city": "Köln", "days": 2}, {}]
+    assert heard.stop is not None and heard.stop.reason == "tool_calls"
+    assert heard.model == "offline-1"
+    assert heard.usage is not None
+    totals = (heard.usage.input_total, heard.usage.cache_read, heard.usage.output_total)
+    assert totals == (10, 4, 5)
+    signed = None if style == "openai" else "c2ln"  # Chat Completions has no place for it
+    assert heard.message.reasoning_signature == signed
+
+
+@pytest.mark.parametrize("style", ["openai", "reasoning"])  # Messages has none without usage
+def test_unreported_usage_stays_unknown(style: str) -> None:
+    with LocalServer() as server:
+        server.reply(Reply("Hi", usage=None), Reply("Hi", usage=None))
+        for stream in (False, True):
+            assert ask(server, style, "hi", stream=stream).usage is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("style", STYLES)
+def test_call_result_answer_with_the_offline_model(style: str, stream: bool) -> None:
+    with LocalServer() as server:
+        question = LLMMessage("user", "Call get_weather for Paris, 3 days")
+        options: dict[str, Any] = {"stream": stream, "tools": (WEATHER,), "thinking": "low"}
+        first = ask(server, style, question, **options)
+        (call,) = first.tool_calls
+        assert call.parsed == {"city": "Paris", "days": 3}
+        assert "I call get_weather" in first.reasoning
+        result = LLMMessage("tool", "18 degrees", tool_call_id=call.id, name="get_weather")
+        second = ask(server, style, question, first.message, result, **options)
+        assert second.text == "get_weather answered: 18 degrees"
+        heard = server.requests
+    assert [h.style for h in heard] == [style, style]
+    assert heard[0].asked.stream is stream
+    assert [t.function for t in heard[0].asked.tools] == [WEATHER.function]
+
+
+@pytest.mark.parametrize("style", ["anthropic", "vertex-anthropic"])
+def test_counting(style: str) -> None:
+    adapter = ADAPTERS[style]
+    assert isinstance(adapter, TokenCounter)
+    request = LLMRequest(
+        model=ModelConfig("claude-sonnet-4-6"), messages=(LLMMessage("user", "hello"),)
+    )
+    with LocalServer() as server:
+        prepared = adapter.prepare_count(request, server.provider(style))
+        assert prepared is not None
+        status, _, body = send(prepared)
+        assert (status, adapter.parse_count(body, request)) == (200, offline_count(request))
+        server.reply_count(77)
+        assert adapter.parse_count(send(prepared)[2], request) == 77
+        assert server.requests[0].request is not None and server.requests[0].request.count
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_errors(style: str) -> None:
+    with LocalServer() as server:
+        server.reply(RateLimitError("Slow down", retry_after=3), OverloadedError("Busy"))
+        with pytest.raises(RateLimitError, match="Slow down") as caught:
+            ask(server, style, "hi")
+        assert caught.value.retry_after == 3
+        assert caught.value.request_id == "req_00000001"
+        with pytest.raises(OverloadedError, match="Busy"):
+            ask(server, style, "hi", stream=True)
+        server.require_key = "another"
+        with pytest.raises(AuthenticationError):
+            ask(server, style, "hi")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_errors_in_the_wires_own_form(style: str) -> None:
+    provider_path = {
+        "openai": "/openai/v1/chat/completions",
+        "anthropic": "/anthropic/v1/messages",
+        "reasoning": "/reasoning/v1/chat/completions",
+        "vertex-anthropic": "/vertex/projects/p/locations/l/publishers/anthropic/models/m:rawPredict",
+    }[style]
+    adapter = ADAPTERS[style]
+    with LocalServer() as server:
+
+        def error(method: str, path: str, body: bytes = b"") -> Any:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            got = adapter.parse_error(response.status, dict(response.getheaders()), response.read())
+            connection.close()
+            return got
+
+        wrong_method = error("GET", provider_path)
+        assert wrong_method.status == 405
+        assert wrong_method.provider_message == "GET is not allowed here, only POST"
+        lost = error("POST", provider_path.split("/v1")[0] + "/nowhere")
+        assert isinstance(lost, NotFoundError) and "there is nothing at" in lost.message
+        broken = error("POST", provider_path, b"{")
+        assert isinstance(broken, InvalidRequestError) and broken.status == 400
+        assert broken.provider_message
+        assert [h.request for h in server.requests] == [None, None, None]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_faults_inside_a_stream(style: str) -> None:
+    with LocalServer() as server:
+        error = RateLimitError("Slow down")
+        server.reply(
+            Reply("Hello, you!", chunk_size=2, fault=Fault("error", events=4, error=error)),
+            Reply("Hello, you!", chunk_size=2, fault=Fault("end", events=-3)),
+            Reply("Hello, you!", chunk_size=2, split=1),
+        )
+        with pytest.raises(RateLimitError, match="Slow down") as caught:
+            ask(server, style, "hi", stream=True)
+        assert isinstance(caught.value, StreamError)
+        with pytest.raises(IncompleteStreamError):
+            ask(server, style, "hi", stream=True)
+        assert ask(server, style, "hi", stream=True).text == "Hello, you!"
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_keepalives_are_taken_for_what_they_are(style: str) -> None:
+    with LocalServer() as server:
+        server.reply(Reply("Hi", pings=5))
+        provider = server.provider(style)
+        request = LLMRequest(
+            model=ModelConfig("claude-sonnet-4-6"),
+            messages=(LLMMessage("user", "hi"),),
+            max_tokens=9,
+            stream=True,
+        )
+        _, _, body = send(ADAPTERS[style].prepare_request(request, provider))
+        decoder = ADAPTERS[style].stream_decoder(request, provider)
+        at = body.index(b"\n\n", body.rindex(b"ping")) + 2
+        chunks = list(decoder.feed(body[:at]))
+        assert decoder.keepalives == 5
+        assert accumulate([*chunks, *decoder.feed(body[at:]), *decoder.finish()]).text == "Hi"
+
+
+def test_providers_point_here_and_unknown_ones_are_refused() -> None:
+    with LocalServer() as server:
+        assert {server.provider(s).api_style for s in STYLES} == set(STYLES)
+        assert all(server.provider(s).api_base.startswith(server.url) for s in STYLES)
+        mine = server.provider("openai", name="mine", api_key_env_var="MY_KEY")
+        assert (mine.name, mine.api_key_env_var) == ("mine", "MY_KEY")
+        with pytest.raises(ConfigError, match="unknown style 'gemini'"):
+            server.provider("gemini")
