@@ -6,8 +6,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import corpus
 import pytest
+
+import corpus
 from llmwire.adapters import ADAPTERS
 from llmwire.adapters.base import APIAdapter
 from llmwire.config import ProviderConfig

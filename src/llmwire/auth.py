@@ -134,7 +134,7 @@ class GoogleTokens:
         import google.auth
         from google.auth.transport.requests import Request
 
-        request = Request()  # type: ignore[no-untyped-call]
+        request = Request()
         credentials = self._credentials
         if credentials is None:
             credentials, _ = google.auth.default(scopes=[GOOGLE_SCOPE], request=request)

@@ -419,7 +419,10 @@ def load_settings(
     Raises `ConfigError` for a file that can't be read or understood.
     """
     environ = os.environ if environ is None else environ
-    here = Path(folder if folder is not None else os.getcwd()).absolute()
+    try:
+        here = Path(os.getcwd() if folder is None else folder).absolute()
+    except OSError:  # the current folder was deleted
+        here = Path(os.sep)
     sources: list[ConfigSource] = []
     user = user_folder(environ) / "config.toml"
     if user.is_file():

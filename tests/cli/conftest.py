@@ -124,16 +124,18 @@ def server(cli: Command) -> Iterator[LocalServer]:
 
 
 @pytest.fixture
-def until() -> Callable[[Any, bytes], bytes]:
-    """Reads from a pipe until the text came (or the other side closed it)."""
+def until() -> Callable[..., bytes]:
+    """Reads from a pipe until the texts came, in order."""
 
-    def read(pipe: Any, text: bytes) -> bytes:
-        seen = b""
-        while text not in seen:
-            piece = os.read(pipe.fileno(), 4096)
-            if not piece:
-                raise AssertionError(f"{text!r} did not come, only {seen!r}")
-            seen += piece
+    def read(pipe: Any, *texts: bytes) -> bytes:
+        seen, at = b"", 0
+        for text in texts:
+            while (found := seen.find(text, at)) < 0:
+                piece = os.read(pipe.fileno(), 4096)
+                if not piece:
+                    raise AssertionError(f"{text!r} did not come, only {seen!r}")
+                seen += piece
+            at = found + len(text)
         return seen
 
     return read

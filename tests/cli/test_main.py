@@ -171,6 +171,21 @@ def test_a_reader_that_goes_away_ends_it_quietly(cli: Any, server: LocalServer) 
     assert err == b""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only some systems have a full disk")
+def test_a_full_disk_is_one_line(cli: Any, server: LocalServer) -> None:
+    server.reply("word " * 1000)
+    with open("/dev/full", "wb") as full:
+        process = cli.spawn("ask", "-q", "hi", stdout=full)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (1, b"llmwire: error: No space left on device\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a folder that is in use")
+def test_a_deleted_folder_is_no_obstacle(cli: Any, server: LocalServer) -> None:
+    Path.cwd().rmdir()
+    assert cli("ask", "hi").code == 0
+
+
 def test_python_dash_m_is_the_command(cli: Any) -> None:
     process = cli.spawn("--version")
     out, _ = process.communicate(timeout=30)

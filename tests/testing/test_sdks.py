@@ -236,6 +236,14 @@ def test_claude_whole(claude: anthropic.Anthropic, server: LocalServer) -> None:
     assert server.requests[0].asked.max_tokens == 100
 
 
+def test_claude_knows_the_input_from_the_start(claude: anthropic.Anthropic) -> None:
+    stream = claude.messages.create(model=CLAUDE, max_tokens=100, messages=HI, stream=True)
+    with stream:
+        first = next(iter(stream))
+    assert first.type == "message_start"
+    assert (first.message.usage.input_tokens, first.message.usage.output_tokens) == (4, 0)
+
+
 def test_claude_streamed(claude: anthropic.Anthropic, server: LocalServer) -> None:
     server.reply(Reply("Hello, you!", chunk_size=4, pings=2))
     with claude.messages.stream(model=CLAUDE, max_tokens=100, messages=HI) as stream:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import BackendError, InvalidRequestError
+from ..errors import BackendError
 from ..history import fit_id
 from ..types import (
     JSON,
@@ -31,9 +31,9 @@ from .openai.adapter import OpenAIAdapter
 from .openai.hear import RequestReader, refuse
 from .openai.messages import thinking_block
 from .openai.reasoning import OpenReasoning
+from .openai.reply import from_data_uri
 from .openai.say import ReplyWords, error_words, frame, made_id
 from .openai.server import OpenAIServer
-from .openai.stream import from_data_uri
 
 if TYPE_CHECKING:
     from .base import APIAdapter, ServerHalf
@@ -133,10 +133,6 @@ class _MistralReader(RequestReader):
         if waiting:
             raise refuse("Not the same number of function calls and responses", code="3230",
                          type=_ORDER, history=True)  # fmt: skip
-
-    @staticmethod
-    def _unanswered(waiting: list[str], i: int) -> InvalidRequestError:
-        raise NotImplementedError
 
     def _part(self, block: Any) -> Part:
         if isinstance(block, dict):

@@ -61,6 +61,12 @@ def _run(args: object) -> int:
         return FAILED
     except BrokenPipeError:
         raise
+    except OSError as e:  # writing failed: a full disk
+        if debug:
+            _print_traceback()
+        _forget_stdout()
+        terminal.error(e.strerror or str(e))
+        return FAILED
     except Exception as e:
         if debug:
             _print_traceback()
@@ -112,6 +118,6 @@ def _print_traceback() -> None:
 
 
 def _forget_stdout() -> None:
-    # The interpreter flushes stdout once more at exit and would complain about the pipe.
+    # The interpreter flushes stdout once more at exit and would complain again.
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .offline import estimate_tokens, offline_count, offline_reply
+    from .routes import Heard
     from .script import Fault, Reply
-    from .server import Heard, LocalServer
+    from .server import LocalServer
 
 __all__ = [
     "Fault",
@@ -31,7 +32,7 @@ __all__ = [
 
 _HOMES = {
     "Fault": "script",
-    "Heard": "server",
+    "Heard": "routes",
     "LocalServer": "server",
     "Reply": "script",
     "estimate_tokens": "offline",

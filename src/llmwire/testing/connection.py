@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         """Sends an answer. False: the connection can't be used any more."""
         reply = answer.reply
         fault = reply.fault
-        await _sleep(reply.delay)
+        await self._pause(reply.delay)
         if fault is not None and fault.at_once:
             return await self._break(answer)
         if answer.raw is not None:
@@ -193,10 +193,10 @@ class Connection(asyncio.Protocol):
             await self._write(head + answer.events[0])
             return keep
         await self._write(head)
-        await _sleep(reply.first_delay)
+        await self._pause(reply.first_delay)
         for _ in range(reply.pings):
             await self._write(frame(answer.ping))
-            await _sleep(reply.between)
+            await self._pause(reply.between)
         if not await self._send_body(answer, answer.events, frame):
             return await self._break(answer, frame) and keep
         if frame is chunk_bytes:
@@ -219,7 +219,7 @@ class Connection(asyncio.Protocol):
         squeeze = zlib.compressobj(wbits=31) if reply.gzip and answer.raw is None else None
         for n, event in enumerate(events[:limit]):
             if n:
-                await _sleep(reply.between)
+                await self._pause(reply.between)
                 if not n % _BREATH:
                     await asyncio.sleep(0)
             data = event
@@ -231,6 +231,13 @@ class Connection(asyncio.Protocol):
         if squeeze is not None and fault is None:
             await self._send(squeeze.flush(), None, reply.split, frame)
         return fault is None
+
+    async def _pause(self, seconds: float) -> None:
+        """A scripted wait; a client that leaves meanwhile is let go at once."""
+        if seconds > 0:
+            self._stalled = True
+            await asyncio.sleep(seconds)
+            self._stalled = False
 
     async def _send(
         self, data: bytes, room: int | None, split: int | None, frame: Callable[[bytes], bytes]
@@ -284,8 +291,3 @@ async def _sent(sock: socket.socket) -> None:
         if not int.from_bytes(unsent, sys.byteorder):
             return
         await asyncio.sleep(0.001)
-
-
-async def _sleep(seconds: float) -> None:
-    if seconds > 0:
-        await asyncio.sleep(seconds)

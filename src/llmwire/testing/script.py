@@ -212,9 +212,19 @@ class Reply:
         )
 
     def chunks(self, request: LLMRequest) -> Iterator[LLMChunk]:
-        """The reply as a stream; the sum is `whole`. The last one has usage and stop."""
+        """The reply as a stream; the sum is `whole`.
+
+        The first chunk has the usage so far, as services know it before they write; the last
+        one has all of it, and the stop.
+        """
         whole = self.whole(request)
-        yield chunk_of(response_id=whole.response_id, model=whole.model)
+        usage = whole.usage
+        if usage is not None:
+            written = None if usage.output_total is None else 0
+            usage = replace(
+                usage, output_total=written, reasoning=None, provenance="partial", raw=None
+            )
+        yield chunk_of(usage=usage, response_id=whole.response_id, model=whole.model)
         writer = ReplyWriter()
         for part in whole.message.parts:
             yield from (chunk_of([p]) for p in self._deltas(part, writer))
@@ -235,12 +245,13 @@ class Reply:
                 yield from writer.text_like("reasoning", piece)
             yield from writer.end_text(signature=part.signature)
         elif isinstance(part, ToolCall | IncompleteToolCall):
-            cut = isinstance(part, IncompleteToolCall)
-            kind = "function" if isinstance(part, IncompleteToolCall) else part.kind
-            yield from writer.tool(part.id, id=part.id, name=part.name, tool_kind=kind)
+            cut = part.reason if isinstance(part, IncompleteToolCall) else None
+            kind = part.kind if isinstance(part, ToolCall) else "function"
+            key = object()
+            yield from writer.tool(key, id=part.id, name=part.name, tool_kind=kind)
             for piece in self._cut(part.arguments):
-                yield from writer.tool(part.id, piece)
-            yield from writer.end_tool(part.id, part.reason if cut else None)  # type: ignore[union-attr]
+                yield from writer.tool(key, piece)
+            yield from writer.end_tool(key, cut)
         else:
             yield from writer.whole(part)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import socket
 import threading
@@ -11,30 +10,26 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias, Union
-from urllib.parse import unquote
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ..adapters import SERVER_HALVES
 from ..adapters.base import Headers, ServerHalf, ServerRequest
 from ..config import ProviderConfig
 from ..errors import (
-    AuthenticationError,
     BackendError,
     ConfigError,
     InvalidRequestError,
-    NotFoundError,
     RequestTooLargeError,
     ServerError,
 )
 from ..request import LLMRequest
-from ..types import JSON, load_json
 from .answer import Answer, answer_with, error_answer, json_answer, merged
 from .connection import Connection
 from .counting import offline_count
 from .http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, HTTPError, HTTPRequest
 from .offline import offline_reply
+from .routes import Heard, check_key, model_list, route, split_target, understand
 from .script import Reply
 
 Scripted: TypeAlias = Union[
@@ -42,12 +37,6 @@ Scripted: TypeAlias = Union[
 ]
 """What can be answered: a reply, a text, an error, or a function of the request that gives one."""
 
-_PREFIXES = {
-    "openai": "openai",
-    "anthropic": "anthropic",
-    "vertex": "vertex-anthropic",
-    "reasoning": "reasoning",
-}
 _BASES = {
     "openai": "/openai/v1",
     "anthropic": "/anthropic",
@@ -55,36 +44,6 @@ _BASES = {
     "reasoning": "/reasoning/v1",
 }
 _log = logging.getLogger(__name__)
-
-
-class Heard(Struct, frozen=True):
-    """A request that the server heard."""
-
-    method: str
-    path: str
-    """As it came, without the query."""
-    query: str
-    headers: Headers
-    """By name, whatever its case; of several with one name the last."""
-    raw_headers: tuple[tuple[str, str], ...]
-    """All of them, in order."""
-    body: bytes
-    style: str | None = None
-    """The wire format it was in; None: no wire's path."""
-    request: ServerRequest | None = None
-    """What the server half understood; None if it refused."""
-
-    @property
-    def asked(self) -> LLMRequest:
-        """The request in our words. Raises `ValueError` if it was not understood."""
-        if self.request is None:
-            raise ValueError(f"{self.method} {self.path} was no request that a wire understands")
-        return self.request.request
-
-    @property
-    def json(self) -> JSON:
-        """The body as JSON. Raises `ValueError` if it is none."""
-        return load_json(self.body)
 
 
 class LocalServer:
@@ -346,12 +305,12 @@ class LocalServer:
 
     def answer(self, request: HTTPRequest) -> Answer:
         """The answer to a request; never fails."""
-        path, query = _split(request.target)
+        path, query = split_target(request.target)
         headers = Headers(dict(request.headers))
         heard = Heard(request.method, path, query, headers, request.headers, request.body)
         half = None
         try:
-            style, half, inner = self._route(path)
+            style, half, inner = route(self._halves, path)
             heard = replace(heard, style=style)
             got = self._understand(heard, half, inner)
         except Exception as e:
@@ -370,7 +329,7 @@ class LocalServer:
 
     def refusal(self, error: HTTPError, target: str) -> Answer:
         """The answer to what is no acceptable HTTP."""
-        _, half, _ = self._route(_split(target)[0])
+        _, half, _ = route(self._halves, split_target(target)[0])
         kind = RequestTooLargeError if error.status == 413 else InvalidRequestError
         said = error.message
         return self._error(kind(said, status=error.status, provider_message=said), half)
@@ -379,44 +338,11 @@ class LocalServer:
         self, heard: Heard, half: ServerHalf | None, path: str
     ) -> ServerRequest | Answer:
         """What is asked of the model, or the answer where no model is needed."""
-        method = heard.method
-        if path == "/health" and method in ("GET", "HEAD"):
+        if path == "/health" and heard.method in ("GET", "HEAD"):
             return json_answer({"status": "ok"})
-        self._check_key(heard.headers)
-        if method in ("GET", "HEAD"):
-            listed = self._model_list(heard, path)
-            if listed is not None:
-                return listed
-        if half is not None and half.matches(method, path):
-            return half.parse_request(method, path, heard.headers, heard.body)
-        if half is not None and half.matches("POST", path):
-            said = f"{method} is not allowed here, only POST"
-            raise InvalidRequestError(said, status=405, provider_message=said)
-        said = f"there is nothing at {heard.path}"
-        raise NotFoundError(said, status=404, provider_message=said)
-
-    def _route(self, path: str) -> tuple[str | None, ServerHalf | None, str]:
-        """The wire format of a path, its server half, and the path inside it."""
-        first, _, rest = path.lstrip("/").partition("/")
-        style = _PREFIXES.get(first)
-        if style is not None and style in self._halves:
-            return style, self._halves[style], unquote(f"/{rest}")
-        path = unquote(path)
-        for style, half in self._halves.items():
-            if half.matches("POST", path):
-                return style, half, path
-        return None, None, path
-
-    def _check_key(self, headers: Headers) -> None:
-        if self.require_key is None:
-            return
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        if not hmac.compare_digest(given.encode(), self.require_key.encode()):
-            said = "the API key is missing or wrong"
-            raise AuthenticationError(
-                said, status=401, type="authentication_error", provider_message=said
-            )
+        if self.require_key is not None:
+            check_key(heard.headers, self.require_key)
+        return model_list(heard, path, self.models) or understand(heard, half, path)
 
     def _remember(self, heard: Heard) -> str:
         """Gives the request its id."""
@@ -458,40 +384,6 @@ class LocalServer:
             return error_answer(error, half, Reply(headers=allow))
         body = {"error": {"message": error.message, "type": error.type or "invalid_request_error"}}
         return json_answer(body, error.status or 500)
-
-    def _model_list(self, heard: Heard, path: str) -> Answer | None:
-        """The list of models or one of them, in the form of the wire; None: not asked for."""
-        if heard.style == "vertex-anthropic" or not path.startswith("/v1/models"):
-            return None
-        rest = path.removeprefix("/v1/models").removeprefix("/")
-        if rest and rest not in self.models:
-            return None
-        names = (rest,) if rest else self.models
-        if heard.style == "anthropic" or "anthropic-version" in heard.headers:
-            data: list[dict[str, JSON]] = [
-                {
-                    "type": "model",
-                    "id": name,
-                    "display_name": name,
-                    "created_at": "1970-01-01T00:00:00Z",
-                }
-                for name in names
-            ]
-            ends = {"first_id": names[0], "last_id": names[-1]} if names else {}
-            return json_answer(data[0] if rest else {"data": data, "has_more": False, **ends})
-        data = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "llmwire"} for name in names
-        ]
-        return json_answer(data[0] if rest else {"object": "list", "data": data})
-
-
-def _split(target: str) -> tuple[str, str]:
-    """Path and query of a request's target; a proxy's absolute form has its path later."""
-    scheme, mark, rest = target.partition("://")
-    if mark and "/" not in scheme:
-        target = "/" + rest.partition("/")[2]
-    path, _, query = target.partition("?")
-    return path, query
 
 
 def _as_reply(scripted: Scripted, heard: ServerRequest) -> Reply:

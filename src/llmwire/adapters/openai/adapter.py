@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ...config import ProviderConfig
 from ...error_builder import BackendErrorBuilder
-from ...errors import BackendError
+from ...errors import BackendError, ConfigError
 from ...folding import ChunkBuilder, close_open_parts
 from ...history import Log
 from ...request import LLMRequest
 from ...types import LLMChunk
 from ..base import Headers, PreparedRequest, canonical_json
 from .encode import prepare_body
-from .stream import ChatStreamDecoder, ReplyReader, read_whole
+from .reply import ReplyReader
+from .stream import ChatStreamDecoder, read_whole
 
 if TYPE_CHECKING:
     from ..base import APIAdapter, StreamDecoder
@@ -35,7 +36,10 @@ class OpenAIAdapter:
     endpoint: ClassVar[str] = ENDPOINT
 
     def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
-        """Raises `UnsupportedError` with a path for content that this wire can't say."""
+        """Raises `UnsupportedError` with a path for content that this wire can't say, and
+        `ConfigError` for a provider without an address."""
+        if not provider.api_base:
+            raise ConfigError(f"provider {provider.name!r} has no api_base")
         log = Log()
         body = prepare_body(request, provider, self.api, log)
         accept = "text/event-stream" if request.stream else "application/json"

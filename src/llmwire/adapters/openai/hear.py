@@ -42,7 +42,7 @@ from ...types import (
 )
 from ..base import ServerRequest, canonical_json
 from .models import traits_of
-from .stream import from_data_uri
+from .reply import from_data_uri
 from .wire import KNOWN_REASONING
 
 _READ = frozenset((
@@ -94,7 +94,7 @@ class RequestReader:
         self.check(value)
         try:
             request = self._request(value, model)
-        except (msgspec.ValidationError, TypeError, KeyError, AttributeError) as e:
+        except (ValueError, TypeError, KeyError, AttributeError) as e:
             raise refuse(f"Invalid request: {e}") from None
         options = value.get("stream_options")
         usage = bool(options.get("include_usage")) if isinstance(options, dict) else False

@@ -76,8 +76,9 @@ class OpenReasoning:
         if isinstance(signature, str) and signature:
             self.signature = signature
         if self._block is None:
-            self._block = {}
-        self._block.update((k, v) for k, v in block.items() if v is not None or k == "thinking")
+            self._block = dict(block)
+        else:
+            self._block.update((k, v) for k, v in block.items() if v is not None)
         thinking = block.get("thinking")
         out = []
         for item in thinking if isinstance(thinking, list) else [thinking]:
@@ -111,7 +112,7 @@ class OpenReasoning:
             ]
         if self._block is not None:
             simple = len(self._items) == 1 and isinstance(self._items[0], list)
-            if not (simple and list(self._block) in _PLAIN):
+            if not (simple and list(self._block) in _PLAIN and None not in self._block.values()):
                 items = None if simple else [_item(i) for i in self._items]
                 out["block"] = {**self._block, "thinking": items}
         return out or None

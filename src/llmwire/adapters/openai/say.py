@@ -175,13 +175,14 @@ class ReplyWords:
             for part in chunk.message.parts:
                 number = count
                 if isinstance(part, PartDelta) and part.kind == "tool_call":
-                    number = numbers.setdefault(part.index, count)
+                    if part.start or part.index not in numbers:
+                        numbers[part.index] = count
+                        count += 1
+                    number = numbers[part.index]
+                elif isinstance(part, ToolCall | IncompleteToolCall):
+                    count += 1
                 for delta in self.deltas(part, heard, number):
                     yield self._event(head, delta)
-                if isinstance(part, ToolCall | IncompleteToolCall) or len(numbers) > count:
-                    count += 1
-                    if not isinstance(part, PartDelta):
-                        numbers[-count] = number
         head = head or {
             "id": self.reply_id(heard),
             "object": "chat.completion.chunk",
@@ -250,10 +251,10 @@ class ReplyWords:
             function: dict[str, JSON] = {"name": d.name} if d.name else {}
             if text:
                 function["input" if d.tool_kind == "custom" else "arguments"] = text
-            if not function:
+            late: dict[str, JSON] = {"id": d.id} if d.id else {}
+            if not function and not late:
                 return []
-            kind = "custom" if d.tool_kind == "custom" else "function"
-            return [{"tool_calls": [{"index": number, kind: function}]}]
+            return [{"tool_calls": [{"index": number, **late, d.tool_kind: function}]}]
         out: list[dict[str, JSON]] = []
         if d.kind == "reasoning":
             if text:
