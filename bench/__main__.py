@@ -97,9 +97,9 @@ def decode_rows(wire: wires.Wire, rounds: int) -> list[Row]:
             texts = []
             for piece in pieces:
                 for chunk in decoder.feed(piece):
-                    texts.append(chunk.text)  # noqa: PERF401 - as a user's loop does
+                    texts.append(chunk.text)
             for chunk in decoder.finish():
-                texts.append(chunk.text)  # noqa: PERF401
+                texts.append(chunk.text)
             same("".join(texts), wire.text, "llmwire")
 
         return run
@@ -160,7 +160,7 @@ def loopback_rows(wire: wires.Wire, port: int, rounds: int) -> list[Row]:
                 texts = []
                 async with backends[what].complete_streaming(model=MODEL, messages=HELLO) as stream:
                     async for chunk in stream:
-                        texts.append(chunk.text)  # noqa: PERF401 - as a user's loop does
+                        texts.append(chunk.text)
                 same("".join(texts), wire.text, "llmwire")
 
             async def raws() -> None:

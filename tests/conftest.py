@@ -102,3 +102,9 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> Iterator[No
     reached = _touched[before:]
     del _touched[before:]
     assert not reached, f"this test reached for {', '.join(reached)}"
+
+
+@pytest.fixture
+def touched() -> list[str]:
+    """What this test reached for; clear it to say that it was meant."""
+    return _touched

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -278,8 +279,12 @@ async def test_default_credentials_come_from_the_metadata_server(
     assert len(asked) == 1
 
 
-async def test_a_broken_metadata_server_is_an_error_of_ours(metadata: ThreadingHTTPServer) -> None:
-    metadata.token = (200, "application/json", b"not json")  # type: ignore[attr-defined]
+async def test_a_broken_metadata_server_is_an_error_of_ours(
+    metadata: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_waiting = SimpleNamespace(sleep=lambda seconds: None)  # google-auth tries five times
+    monkeypatch.setattr("google.auth._exponential_backoff.time", no_waiting)
+    metadata.token = (404, "application/json", b"{}")  # type: ignore[attr-defined]
     with pytest.raises((TransportError, AuthenticationError), match="Google"):
         await GoogleTokens().token()
 

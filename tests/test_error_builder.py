@@ -118,6 +118,7 @@ SHAPES = [
     ("Responses", {"type": "response.failed", "response": {"error": {"code": "c", "message": "m"}}},
      ("m", "c", "c")),
     ("Groq chunk", {"id": "x", "x_groq": {"error": "m"}}, ("m", None, None)),
+    ("OpenRouter choice", {"choices": [{"error": {"code": 502, "message": "m"}}]}, ("m", "502", "502")),
     ("a string", "m", ("m", None, None)),
 ]  # fmt: skip
 
@@ -508,16 +509,26 @@ def test_secrets_stay_out() -> None:
 
 @pytest.mark.parametrize(
     ("text", "masked"),
-    [("Bearer k", "Bearer ***"), ("https://u:p@host/x", "https://***@host/x"),
-     ('{"api_key": "abcdefgh"}', '{"api_key": "***"}'), ("?key=abc&x=1", "?key=***&x=1"),
+    [("Bearer k-123", "Bearer ***"), ("bearer " + "x" * 20, "bearer ***"),
+     ("Basic dXNlcjpwYXNz==", "Basic ***"),
+     ("https://u:p@host/x", "https://***@host/x"), ('{"api_key": "abcdefgh"}', '{"api_key": "***"}'),
+     ('{\\"api_key\\": \\"abcdefgh\\"}', '{\\"api_key\\": \\"***\\"}'),
+     ("password=abc123def", "password=***"), ("?key=abc&x=1", "?key=***&x=1"),
      ("eyJhbGciOiJI.eyJzdWIiOiIx.sig", "eyJ***"), ("ya29.a0Af_something-long", "ya29***"),
-     ("AKIAIOSFODNN7EXAMPLE", "AKIA***"), ("gsk_abcdefghijklmnopqr", "gsk_***"),
-     ("max_tokens: 4096 exceeds", "max_tokens: 4096 exceeds"),
-     ("the task-oriented approach", "the task-oriented approach"),
-     ("Incorrect API key provided: sk-ab***yz.", "Incorrect API key provided: sk-ab***yz.")],
+     ("AKIAIOSFODNN7EXAMPLE", "AKIA***"), ("gsk_abcdefghijklmnopqr1", "gsk_***")],
 )  # fmt: skip
 def test_masking(text: str, masked: str) -> None:
     assert mask_secrets(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["max_tokens: 4096 exceeds", "the task-oriented approach", "Missing bearer or basic authentication in header",
+     "Your Basic plan has no access", "api_key: Field required", "body.password: Missing value",
+     "Incorrect API key provided: sk-ab***yz.", "write to help@example.com", "sk-learn-based-models"],
+)  # fmt: skip
+def test_words_are_not_masked(text: str) -> None:
+    assert mask_secrets(text) == text
 
 
 def test_a_message_says_who_and_what_to_do() -> None:

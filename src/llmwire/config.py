@@ -7,6 +7,7 @@ provider with prices, limits and defaults.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ THINKING_LEVELS: tuple[ThinkingLevel, ...] = (
 )
 
 
-class Timeouts(Struct, frozen=True, omit_defaults=True):
+class Timeouts(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Limits on waiting, in seconds; None waits for ever. Each is one clock of its own.
 
     Keep-alives and comments reset none of them; only content does. `total` spans all attempts
@@ -49,7 +50,7 @@ class Timeouts(Struct, frozen=True, omit_defaults=True):
     """The whole call, all attempts and waits included. The longest turns of agents stay below it."""
 
 
-class Dialect(Struct, frozen=True, omit_defaults=True):
+class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a server does differently from the plain wire format. Who needs what is said beside.
 
     A field None means: decide by the model's data, or leave it out.
@@ -213,6 +214,7 @@ def check_url(url: str, where: str) -> None:
     """Raises `ConfigError` naming `where` unless `url` is an http(s) URL with a sound host."""
     from urllib.parse import urlsplit
 
+    shown = _without_secrets(url)
     try:
         parts = urlsplit(url)
         port_ok = parts.port is None or 0 < parts.port < 65536
@@ -220,16 +222,25 @@ def check_url(url: str, where: str) -> None:
         if not host.isascii():
             host = host.encode("idna").decode()
     except (ValueError, UnicodeError) as e:
-        raise ConfigError(f"{where}: {url!r} is not a URL: {e}") from None
-    labels = host.split(".")
+        why = f": {e}" if shown == url else ""  # the reason may quote what must not be shown
+        raise ConfigError(f"{where}: {shown!r} is not a URL{why}") from None
     if parts.scheme not in ("http", "https") or not host or not port_ok:
-        raise ConfigError(f"{where}: {url!r} must start with http:// or https:// and name a host")
+        raise ConfigError(f"{where}: {shown!r} must start with http:// or https:// and name a host")
     if parts.username is not None or parts.password is not None:
         raise ConfigError(f"{where}: put credentials in api_key_env_var, not in the address")
     if parts.query or parts.fragment or any(c.isspace() or ord(c) < 32 for c in url):
-        raise ConfigError(f"{where}: the address has a query, a fragment or white space in it")
-    if any(label == "xn--" for label in labels):
+        raise ConfigError(f"{where}: {shown!r} has a query, a fragment or white space in it")
+    labels = [host] if ":" in host else host.removesuffix(".").split(".")  # IPv6 has no labels
+    if len(host) > 253 or any(not 0 < len(n) < 64 or n == "xn--" for n in labels):
         raise ConfigError(f"{where}: {host!r} is not a host name")
+
+
+def _without_secrets(url: str) -> str:
+    """The URL without what may hold a key: user information, query, fragment."""
+    before, at, _ = (
+        re.split(r"([?#])", url, maxsplit=1) if re.search(r"[?#]", url) else (url, "", "")
+    )
+    return re.sub(r"//.*@", "//…@", before, flags=re.DOTALL) + (f"{at}…" if at else "")
 
 
 def from_mapping(kind: type[Any], data: Mapping[str, Any], where: str) -> Any:
@@ -237,10 +248,15 @@ def from_mapping(kind: type[Any], data: Mapping[str, Any], where: str) -> Any:
 
     Raises `ConfigError` with the path of what does not fit.
     """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where}: expected a table of settings, got {type(data).__name__}")
     unknown = set(data) - {f.name for f in msgspec.structs.fields(kind)}
     if unknown:
-        raise ConfigError(f"{where}: unknown setting {', '.join(map(repr, sorted(unknown)))}")
+        names = ", ".join(sorted(map(repr, unknown)))
+        raise ConfigError(f"{where}: unknown setting {names}")
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as e:
         raise ConfigError(f"{where}: {e}") from None
+    except ConfigError as e:
+        raise ConfigError(f"{where}: {e.message}") from None

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
-from html import unescape
+from functools import cache
 
 from .errors import clean_text
 from .types import JSON, load_json
@@ -19,39 +18,42 @@ _WORDS = 16_384  # characters in which vendors' wordings are searched
 
 # --- secrets ----------------------------------------------------------------------------------
 
-_SECRET_HEADER = re.compile(
+_SECRET_HEADER = (
     r"(?:^|-)(?:authorization|cookie2?|api-?key|secret|signature|credentials?|password)(?:$|-)"
     r"|(?:security|access|auth|session|csrf|refresh|bearer|id)-token$|^x-auth"
 )
-_SECRETS = tuple(
-    re.compile(pattern, re.IGNORECASE if fold else 0)
-    for pattern, fold in (
-        (r"\b(Bearer|Basic)\s+[^\s'\"<>\\,]+", True),
-        (r"\b((?:sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf|r8|fw|tgp|ghp|gho|key)[-_])[A-Za-z0-9_-]{12,}", False),
-        (r"\b(AIza)[0-9A-Za-z_-]{16,}", False),
-        (r"\b(AKIA|ASIA)[0-9A-Z]{12,}", False),
-        (r"\b(ya29)\.[\w.-]{10,}", False),
-        (r"\b(eyJ)[\w-]{8,}\.[\w-]+\.?[\w-]*", False),
-        (r"(://)[^/@\s]{1,200}@", False),
-        (r"(\b(?:api[-_]?key|(?:access|auth|refresh|security)[-_]?token|client[-_]?secret|password|"
-         r"secret)\b\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!null\b|true\b|false\b)[^\s\"'&,;}\\]{6,}", True),
-        (r"([?&](?:key|token|sig|signature)=)[^\s&\"'#]+", True),
-    )
+_NAMED = (
+    r"(\b(?:api[-_]?key|(?:access|auth|refresh|security)[-_]?token|client[-_]?secret|password|"
+    r"secret)\b\\?[\"']?\s*[:=]\s*"
+)
+_SECRETS = (
+    # A digit, a sign or length tells a token from a word: "Missing bearer or basic ...".
+    (r"\b(Bearer )\s*(?=[^\s'\"]*[\d_=/+-]|[^\s'\"]{20})[^\s'\"<>\\,]+", True),
+    (r"\b(Basic )\s*(?=[A-Za-z0-9+/]*[\d=+/])[A-Za-z0-9+/]{8,}={0,2}", True),
+    (r"\b((?:sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf|r8|fw|tgp|ghp|gho)[-_])"
+     r"(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{12,}", False),
+    (r"\b(AIza)[0-9A-Za-z_-]{16,}", False),
+    (r"\b(AKIA|ASIA)[0-9A-Z]{12,}", False),
+    (r"\b(ya29)\.[\w.-]{10,}", False),
+    (r"\b(eyJ)[\w-]{8,}\.[\w-]+\.?[\w-]*", False),
+    (r"(://)[^/@\s]{1,200}(?=@)", False),
+    (_NAMED + r"\\?[\"'])[^\"'\\]{6,}", True),
+    (_NAMED + r")(?=[^\s\"'&,;}\\]*\d|[^\s\"'&,;}\\]{20})[^\s\"'&,;}\\]{6,}", True),
+    (r"([?&](?:key|token|sig|signature)=)[^\s&\"'#]+", True),
 )  # fmt: skip
+
+
+@cache
+def _secrets() -> tuple[re.Pattern[str], ...]:
+    """Compiled at the first error, not at import."""
+    return tuple(re.compile(p, re.IGNORECASE if fold else 0) for p, fold in _SECRETS)
 
 
 def mask_secrets(text: str) -> str:
     """The text with everything in it that looks like a key replaced by `***`."""
-    for pattern in _SECRETS:
-        text = pattern.sub(_mask, text)
+    for pattern in _secrets():
+        text = pattern.sub(r"\1***", text)
     return text
-
-
-def _mask(m: re.Match[str]) -> str:
-    head = m[1]
-    if head == "://":
-        return "://***@"
-    return f"{head} ***" if head.lower() in ("bearer", "basic") else f"{head}***"
 
 
 def safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -59,7 +61,7 @@ def safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
     out: dict[str, str] = {}
     for name, value in headers.items():
         lower = str(name).lower()
-        if not _SECRET_HEADER.search(lower):
+        if not re.search(_SECRET_HEADER, lower):
             out[lower] = mask_secrets(clean_text(str(value), 2000))
     return out
 
@@ -94,11 +96,8 @@ _TEXT_KEYS = (
     "title",
     "reason",
 )
-_HTML = re.compile(r"<(?:!doctype|html|head|body|title|h1|center)\b", re.IGNORECASE)
-_TITLES = tuple(
-    re.compile(rf"<{tag}\b[^>]*>(.{{1,1000}}?)</{tag}\s*>", re.IGNORECASE | re.DOTALL)
-    for tag in ("title", "h1", "h2")
-)
+_HTML = r"(?i)<(?:!doctype|html|head|body|title|h1|center)\b"
+_TITLES = tuple(rf"(?is)<{tag}\b[^>]*>(.{{1,1000}}?)</{tag}\s*>" for tag in ("title", "h1", "h2"))
 
 
 class Report:
@@ -146,13 +145,13 @@ def read_body(body: bytes, headers: Mapping[str, str] | None = None) -> tuple[Re
     report = Report()
     if value is not None:
         report = read_value(value)
-    elif _HTML.search(text[:2000]):
+    elif re.search(_HTML, text[:2000]):
         report.html = True
         for pattern in _TITLES:
-            if (m := pattern.search(text)) and (title := _one_line(unescape(_no_tags(m[1])))):
+            if (m := re.search(pattern, text)) and (title := _plain(m[1])):
                 report.message = title
                 break
-        report.texts = [_no_tags(text)]
+        report.texts = [report.message] if report.message else []
     elif text and text not in ("null", "true", "false"):
         report.message = text
         report.texts = [text]
@@ -176,12 +175,10 @@ def _json(text: str) -> JSON:
         return None
 
 
-def _no_tags(text: str) -> str:
-    return re.sub(r"<[^>]{0,2000}>", " ", text)
+def _plain(markup: str) -> str:
+    from html import unescape  # its tables are for this rare case only
 
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(unescape(re.sub(r"<[^>]{0,2000}>", " ", markup)).split())
 
 
 def read_value(value: JSON) -> Report:
@@ -212,8 +209,10 @@ def _read(value: JSON, report: Report, depth: int) -> None:
         _read(inner, report, depth - 1)
     elif isinstance(inner, str) and inner.strip():
         _say(report, inner)
-    for name in ("response", "x_groq"):  # response.failed; Groq's chunks
-        if isinstance(box := value.get(name), dict) and isinstance(box.get("error"), dict | str):
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    for box in (value.get("response"), value.get("x_groq"), choice):  # response.failed; Groq
+        if isinstance(box, dict) and isinstance(box.get("error"), dict | str):
             _read(box["error"], report, depth - 1)
     if isinstance(base := value.get("base_resp"), dict):  # MiniMax
         _say(report, base.get("status_msg"))
@@ -348,17 +347,16 @@ def _dicts(value: JSON) -> Iterator[dict[str, JSON]]:
 LONGEST_WAIT = 2_592_000.0
 """30 days in seconds; what is longer is a mistake (a date as a number, say)."""
 
-_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,12})?")
+_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{0,12})?"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION_PART = re.compile(
+_DURATION_PART = (
     r"([0-9]{1,9}(?:\.[0-9]{1,12})?)\s?"
     r"(ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)(?![a-z])"
     r"|([0-9]{1,9}(?:\.[0-9]{1,12})?)(ms|s|m|h|d)(?=[0-9])"
 )
-_PROSE = re.compile(
-    r"\b(?:try again|retry|wait)(?: your request)?(?: (?:in|after|for))(?: about| approximately)?\s"
-    r"((?:[0-9.]{1,20}\s?[a-z]{1,12}[\s,]{0,2}(?:and )?){1,5})",
-    re.IGNORECASE,
+_PROSE = (
+    r"(?i)\b(?:try again|retry|wait)(?: your request)?(?: (?:in|after|for))(?: about| approximately)?\s"
+    r"((?:[0-9.]{1,20}\s?[a-z]{1,12}[\s,]{0,2}(?:and )?){1,5})"
 )
 
 
@@ -385,7 +383,7 @@ def parse_retry_after(
 
 def _scaled(text: str | None, factor: float) -> float | None:
     text = (text or "").strip()
-    return float(text) * factor if _NUMBER.fullmatch(text) else None
+    return float(text) * factor if re.fullmatch(_NUMBER, text) else None
 
 
 def _retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
@@ -405,6 +403,8 @@ def _retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
 
 
 def _date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # imports much
+
     try:
         return parsedate_to_datetime(text.strip()).timestamp() if "," in text else None
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -415,12 +415,12 @@ def parse_duration(text: str) -> float | None:
     """Seconds from `1.2s`, `6m0s`, `88ms`, `2 minutes`, `1h2m3s`. None for anything else."""
     text, total, at = text.strip().lower(), 0.0, 0
     while at < len(text):
-        m = _DURATION_PART.match(text, at)
+        m = re.match(_DURATION_PART, text[at:])
         if m is None:
             return None
         unit = m[2] or m[4]
         total += float(m[1] or m[3]) * _UNITS["ms" if unit.startswith(("ms", "mil")) else unit[0]]
-        at = m.end()
+        at += m.end()
         while at < len(text) and text[at] in " ,":
             at += 1
         if text.startswith("and ", at):
@@ -445,7 +445,7 @@ def _retry_info(value: JSON, depth: int = 4) -> float | None:
 
 
 def _prose(text: str) -> float | None:
-    m = _PROSE.search(text[:_WORDS])
+    m = re.search(_PROSE, text[:_WORDS])
     if m is None:
         return None
     # Trim a word too many ("in 5 seconds or") from the right until the rest is a duration.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from .error_body import (
@@ -300,7 +299,8 @@ class BackendErrorBuilder:
     ) -> TransportError:
         """The error for a request that got no whole answer; `exception` becomes its cause."""
         what, todo, retryable = _TRANSPORT.get(kind, ("no whole answer came", "Try again", True))
-        said = mask_secrets(_said(exception))
+        # HTTP libraries quote the header that they could not write.
+        said = re.sub(r"(?i)\b(bearer|basic) .*", r"\1 ***", mask_secrets(_said(exception)))
         if kind == "tls" and "CERTIFICATE_VERIFY_FAILED" in said:
             retryable = False
         if kind == "proxy" and re.search(r"\b407\b", said):
@@ -377,7 +377,7 @@ def _text(
     what, todo = _WHAT[kind]
     words = message or ""
     if report.upstream:
-        upstream = mask_secrets(report.upstream)
+        upstream = _own_words(report.upstream)
         words = f"{words}: {upstream}" if words else upstream
     if not words:
         words = ", ".join(w for w in (_own_words(report.type), _own_words(report.code)) if w)
@@ -414,6 +414,8 @@ def _sentence(provider: str, what: str, words: str, todo: str) -> str:
 def _phrase(status: int) -> str:
     if status < 300:
         return ""
+    from http import HTTPStatus
+
     try:
         return HTTPStatus(status).phrase
     except ValueError:

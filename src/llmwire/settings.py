@@ -354,8 +354,8 @@ def _convert(kind: type[Any], table: Mapping[str, Any], source: ConfigSource, *p
     except ConfigError as e:
         # From msgspec with the place at the end, or from the struct itself with it in front.
         place = re.search(r" - at `\$\.(\w+)", e.message)
-        own = re.match(r"provider '[^']*': (\w+): ", e.message)
         message = e.message.partition(" - at `")[0].removeprefix(".".join(path) + ": ")
+        own = re.match(r"provider '[^']*': (\w+): ", message)
         message = message[own.end() :] if own else message
         found = place or own
         raise ConfigError(

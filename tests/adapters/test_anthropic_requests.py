@@ -601,6 +601,13 @@ def test_what_can_not_be_said_is_named_by_its_place(message: LLMMessage) -> None
     assert e.value.path in str(e.value)
 
 
+def test_the_place_is_the_callers_even_if_messages_were_moved() -> None:
+    history = (HI, said(), said(call()), HI, LLMMessage("assistant", "x"))
+    with pytest.raises(UnsupportedError) as e:
+        prepare(*history, user(AudioPart(BytesSource(b"x", "audio/wav"))))
+    assert e.value.path == "messages[5].parts[0]"
+
+
 def test_a_speakers_name_and_an_images_detail_are_recorded() -> None:
     image = ImagePart(UrlSource("https://h/a.png"), "high")
     made = prepare(new_message(Role.user, (image,), "Ann"))

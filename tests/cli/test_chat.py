@@ -48,11 +48,20 @@ def test_clear_forgets_all_but_the_system_prompt(cli: Any, server: LocalServer) 
 
 def test_the_model_can_be_changed_in_between(cli: Any, server: LocalServer) -> None:
     server.reply("one", "two")
-    ran = chat(cli, "a", "/model nope:x", "/model local-anthropic:other", "b", "/model")
+    ran = chat(
+        cli,
+        "a",
+        "/model nope:x",
+        "/model offline:nope",
+        "/model local-anthropic:other",
+        "b",
+        "/model",
+    )
     assert [r.style for r in server.requests] == ["openai", "anthropic"]
     assert server.requests[1].asked.model.name == "other"
     assert said(server) == [("user", "a"), ("assistant", "one"), ("user", "b")]
     assert "no provider is called 'nope'" in ran.err
+    assert "no wire format is called 'nope'" in ran.err
     assert ran.err.rstrip().endswith("local-anthropic:other")
 
 
@@ -125,6 +134,11 @@ def test_control_characters_are_replaced_here_too(cli: Any, server: LocalServer)
     assert ran.out == "a�[2Jb\n"
 
 
+def test_bytes_that_are_no_text_are_replaced_in_what_is_said(cli: Any, server: LocalServer) -> None:
+    assert cli("chat", stdin=b"gr\xfc\xdfe\n").code == 0
+    assert said(server) == [("user", "gr��e")]
+
+
 def test_the_offline_model_chats(cli: Any) -> None:
     ran = chat(cli, "hello there")
     assert ran.code == 0
@@ -171,10 +185,11 @@ def test_in_a_terminal_there_is_a_prompt_and_ctrl_c_does_not_leave(
     with os.fdopen(ours, "r+b", buffering=0) as screen:
         until(screen, b"Ctrl-D leaves", b"> ")
         # A signal between the prompt and readline's wait is noticed at the next one only.
-        process.send_signal(signal.SIGINT)
-        while not select.select([screen], [], [], 1.0)[0]:
+        hint, seen = b"Ctrl-D or /exit leaves", b""
+        while hint not in seen:
             process.send_signal(signal.SIGINT)
-        until(screen, b"Ctrl-D or /exit leaves", b"> ")
+            while hint not in seen and select.select([screen], [], [], 0.5)[0]:
+                seen += os.read(screen.fileno(), 4096)
         screen.write(b"hi\n")
         until(screen, b"Hello.", b"> ")
         screen.write(b"\x04")

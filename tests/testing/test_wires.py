@@ -7,10 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from llmwire.adapters import ADAPTERS
+from llmwire.adapters import ADAPTERS, SERVER_HALVES
 from llmwire.adapters.base import PreparedRequest, TokenCounter
-from llmwire.config import ModelConfig
+from llmwire.config import ModelConfig, ProviderConfig
 from llmwire.errors import (
     AuthenticationError,
     ConfigError,
@@ -23,12 +26,16 @@ from llmwire.errors import (
 )
 from llmwire.request import LLMRequest
 from llmwire.testing import Fault, LocalServer, Reply, offline_count
+from llmwire.testing.answer import answer_with
 from llmwire.types import (
     AvailableFunction,
     AvailableTool,
     LLMChunk,
     LLMMessage,
     LLMUsage,
+    ReasoningPart,
+    TextPart,
+    ToolCall,
     accumulate,
 )
 
@@ -229,6 +236,48 @@ def test_keepalives_are_taken_for_what_they_are(style: str) -> None:
         chunks = list(decoder.feed(body[:at]))
         assert decoder.keepalives == 5
         assert accumulate([*chunks, *decoder.feed(body[at:]), *decoder.finish()]).text == "Hi"
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+PARTS = st.one_of(
+    TEXTS.filter(bool).map(lambda t: Reply(t)),
+    TEXTS.filter(bool).map(lambda t: Reply(reasoning=t, signature="c2ln")),
+    st.dictionaries(TEXTS, TEXTS, max_size=3).map(lambda d: Reply(tool_calls=[("f", d)])),
+).map(lambda reply: reply.all_parts(LLMRequest(model=ModelConfig("m"), messages=()))[0])
+# What a whole answer of the wire has no order for: the fields of a chat message.
+ORDER: dict[str, Any] = {
+    "openai": lambda p: (ReasoningPart, TextPart, ToolCall).index(type(p)),
+    "reasoning": lambda p: isinstance(p, ToolCall),
+}
+
+
+@settings(max_examples=25)
+@given(st.lists(PARTS, max_size=5), st.integers(1, 20), st.integers(1, 90))
+@pytest.mark.parametrize("style", STYLES)
+def test_whole_and_streamed_mean_the_same(style: str, parts: Any, size: int, cut: int) -> None:
+    parts = [replace(p, id=f"call{i:05}") if isinstance(p, ToolCall) else p
+             for i, p in enumerate(sorted(parts, key=ORDER.get(style, lambda p: 0)))]  # fmt: skip
+    adapter, half = ADAPTERS[style], SERVER_HALVES[style]
+    provider = ProviderConfig("p", "http://127.0.0.1:1/v1", api_style=style, project_id="x",
+                              region="global")  # fmt: skip
+    request = LLMRequest(model=ModelConfig("claude-sonnet-4-6"),
+                         messages=(LLMMessage("user", "hi"),), max_tokens=4000)  # fmt: skip
+    reply = Reply(parts=parts, chunk_size=size)
+
+    def said(request: LLMRequest) -> bytes:
+        prepared = adapter.prepare_request(request, provider)
+        heard = half.parse_request("POST", prepared.endpoint, prepared.headers, prepared.body)
+        return b"".join(answer_with(reply, half, heard).events)
+
+    whole = adapter.parse_response(said(request), request, provider)
+    request = replace(request, stream=True)
+    decoder, body = adapter.stream_decoder(request, provider), said(request)
+    chunks = [c for i in range(0, len(body), cut) for c in decoder.feed(body[i : i + cut])]
+    streamed = accumulate([*chunks, *decoder.finish()])
+    assert (streamed.message, streamed.stop) == (whole.message, whole.stop)
+    assert streamed.usage == whole.usage
+    assert whole.text == "".join(p.text for p in parts if isinstance(p, TextPart))
+    assert list(whole.tool_calls) == [p for p in parts if isinstance(p, ToolCall)]
 
 
 def test_providers_point_here_and_unknown_ones_are_refused() -> None:

@@ -189,13 +189,15 @@ class _MistralWords(ReplyWords):
     def piece(self, d: PartDelta, heard: ServerRequest, number: int) -> list[dict[str, JSON]]:
         if d.kind != "reasoning":
             return super().piece(d, heard, number)
-        if not d.text and d.signature is None:
+        told: dict[str, JSON] = {} if d.signature is None else {"signature": d.signature}
+        payload = d.native.payload if d.native is not None else None
+        block = payload.get("block") if isinstance(payload, dict) else None
+        if isinstance(block, dict):
+            told = {**told, **{k: v for k, v in block.items() if k not in ("type", "thinking")}}
+        if not d.text and not told:
             return []
-        block: dict[str, JSON] = {"type": "thinking", "thinking": []}
-        block["thinking"] = [{"type": "text", "text": d.text}]
-        if d.signature is not None:
-            block["signature"] = d.signature
-        return [{"content": [block]}]
+        text = [{"type": "text", "text": d.text}] if d.text else []
+        return [{"content": [{"type": "thinking", "thinking": text, **told}]}]
 
     def last_events(
         self, head: dict[str, JSON], word: str, usage: LLMUsage | None, heard: ServerRequest

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from .ask import Printer, shows_thinking
 from .common import (
     Failed,
     Target,
+    UsageError,
     note_adaptations,
     note_ending,
     options_of,
@@ -113,7 +114,7 @@ class Chat:
                 self._obey(word, rest.strip())
             except BackendError as e:
                 self._terminal.error(str(e))
-            except Failed as e:
+            except (Failed, UsageError) as e:
                 self._terminal.error(str(e))
 
     def _obey(self, word: str, rest: str) -> None:
@@ -235,6 +236,9 @@ class _Lines:
     def __enter__(self) -> _Lines:
         if self.interactive:
             self._history = _open_history()
+        reconfigure = getattr(sys.stdin, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -255,8 +259,9 @@ class _Lines:
             except KeyboardInterrupt:
                 if not self.interactive:
                     raise
-                self._terminal.line()
-                self._terminal.note("(Ctrl-D or /exit leaves)")
+                with suppress(KeyboardInterrupt):  # twice is not "leave" either
+                    self._terminal.line()
+                    self._terminal.note("(Ctrl-D or /exit leaves)")
 
     def _read(self) -> str:
         if self.interactive and is_tty(sys.stdout):

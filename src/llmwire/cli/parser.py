@@ -118,7 +118,9 @@ def _request(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(THINKING_LEVELS)}",
     )
     parser.add_argument("--max-tokens", type=_positive, metavar="N", help="most tokens to write")
-    parser.add_argument("--temperature", type=_temperature, metavar="T")
+    parser.add_argument(
+        "--temperature", type=_temperature, metavar="T", help="0 to 2; less is more predictable"
+    )
 
 
 def _showing(parser: argparse.ArgumentParser) -> None:

@@ -20,18 +20,18 @@ _BREATH = 16  # events sent before other connections get a turn
 
 
 class Owner(Protocol):
-    """What a connection needs of its server."""
+    """What a connection needs of its server; not for the server's users."""
 
     max_head: int
     max_body: int
 
-    def opened(self, connection: Connection) -> None: ...
+    def _opened(self, connection: Connection) -> None: ...
 
-    def closed(self, connection: Connection) -> None: ...
+    def _closed(self, connection: Connection) -> None: ...
 
-    def answer(self, request: HTTPRequest) -> Answer: ...
+    def _answer(self, request: HTTPRequest) -> Answer: ...
 
-    def refusal(self, error: HTTPError, target: str) -> Answer: ...
+    def _refusal(self, error: HTTPError, target: str) -> Answer: ...
 
 
 class Connection(asyncio.Protocol):
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         # What was written is in the kernel before we go on: a fault then cuts where it says.
         self._transport.set_write_buffer_limits(0)
-        self._owner.opened(self)
+        self._owner._opened(self)
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         return True  # a client may close its side and still read
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._owner.closed(self)
+        self._owner._closed(self)
         if self._task is not None:
             self._task.cancel()
 
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
     async def _serve(self) -> None:
         try:
             while (request := await self._next_request()) is not None:
-                answer = self._owner.answer(request)
+                answer = self._owner._answer(request)
                 if not await self._play(answer, request):
                     break
         except HTTPError as e:
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
 
     async def _refuse(self, error: HTTPError) -> None:
         """Says why, and lets a client that is still sending read it."""
-        answer = self._owner.refusal(error, self._parser.target)
+        answer = self._owner._refusal(error, self._parser.target)
         self._refused = True
         body = answer.events[0]
         headers = (*answer.headers, ("content-length", str(len(body))), ("connection", "close"))

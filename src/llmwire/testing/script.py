@@ -108,58 +108,73 @@ class Reply:
     """
 
     text: str = ""
+    """`Reply("Hello!")`"""
     _: KW_ONLY
     reasoning: str = ""
+    """`Reply("18 degrees.", reasoning="Let me see.")`"""
     signature: str | None = None
+    """Of the reasoning: `Reply("Yes.", reasoning="Hm.", signature="c2ln")`."""
     tool_calls: Sequence[ToolCall | tuple[str, Mapping[str, Any]]] = ()
+    """`Reply(tool_calls=[("get_weather", {"city": "Paris"})])`"""
     refusal: str = ""
+    """`Reply(refusal="I can't help with that.", stop="refusal")`"""
     parts: Sequence[Part] = ()
     """`Reply(parts=[TextPart("a"), ToolCall(...), TextPart("b")])`; then nothing of the above."""
     usage: LLMUsage | Literal["estimate"] | None = "estimate"
-    """None: the server reports none. By default counted as `counting` says."""
+    """`Reply("Hi", usage=LLMUsage(input_total=9, output_total=1))`. None: the server reports
+    none. By default counted as `counting` says."""
     stop: StopInfo | StopReason | None = None
     """`Reply("cut o", stop="length")`. None: `tool_calls` if there are any, else `stop`."""
     model: str | None = None
-    """The model that says it answered; None: the one that was asked."""
+    """The model that says it answered, `Reply("Hi", model="big-2026")`; None: the one asked."""
     response_id: str | None = None
+    """`Reply("Hi", response_id="chatcmpl-1")`. None: one made from the request."""
 
     chunk_size: int = 12
     """How many characters one delta of a stream has: `Reply("abcdef", chunk_size=1)`."""
     pieces: Sequence[str] = ()
     """The deltas of the text, as they are: `Reply(pieces=["Hel", "", "lo"])`."""
     delay: float = 0.0
-    """Seconds before the status line."""
+    """Seconds before the status line: `Reply("Hi", delay=0.5)`."""
     first_delay: float = 0.0
-    """Seconds from the headers to the first event."""
+    """Seconds from the headers to the first event: `Reply("Hi", first_delay=0.5)`."""
     between: float = 0.0
-    """Seconds between events."""
+    """Seconds between events: `Reply("A slow answer", between=0.05)`."""
     pings: int = 0
-    """Keep-alives before the first event, each followed by a wait of `between`."""
+    """Keep-alives before the first event, each followed by a wait of `between`:
+    `Reply("Hi", pings=3)`. A plain answer has line feeds before its JSON instead."""
     split: int | None = None
-    """The body leaves in writes of so many bytes: `split=1` is one byte at a time."""
+    """The body leaves in writes of so many bytes: `Reply("Hi", split=1)`, one at a time."""
     duplicate: bool = False
-    """Every event is sent twice."""
+    """Every event is sent twice: `Reply("Hi", duplicate=True)`."""
     gzip: bool = False
-    """The body is compressed, whatever the client said that it takes."""
+    """The body is compressed, whatever the client takes: `Reply("Hi", gzip=True)`."""
     form: Literal["asked", "whole", "stream"] = "asked"
-    """`whole` answers a stream request with JSON, `stream` a plain one with events."""
+    """`Reply("Hi", form="whole")` answers a stream request with JSON, `form="stream"` a plain
+    one with events."""
 
     status: int | None = None
     """From 400 on: an error of that status, `Reply(status=401, message="Invalid API key")`."""
     message: str = ""
+    """What that error says."""
     type: str | None = None
+    """Its type in the wire's words: `Reply(status=429, type="insufficient_quota")`."""
     error: BackendError | None = None
     """The error to answer with: `Reply(error=RateLimitError("Slow down", retry_after=2))`. The
     wire gives it the status and words that its service uses, where it has none of its own."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """More headers of the answer; they replace ours of the same name."""
+    """More headers; they replace ours of the same name: `Reply(status=429,
+    headers={"retry-after": "2"})`. With a content-length of its own the connection is closed
+    after the answer, whether the number was true or not."""
     content_type: str | None = None
     """Instead of the right one: `Reply("Hi", content_type="text/html")`."""
     body: bytes | None = None
-    """This body instead of ours; a `content_type` with "event-stream" sends it event by event."""
+    """This body instead of ours, `Reply(body=b"<h1>Bad gateway</h1>", status=502)`; a
+    `content_type` with "event-stream" sends it event by event."""
     raw: bytes | None = None
-    """All bytes of the answer, status line included; then the connection is closed."""
+    """All bytes of the answer, then the end: `Reply(raw=b"HTTP/1.1 200 OK\\r\\n...")`."""
     fault: Fault | None = None
+    """What goes wrong on the way: `Reply("Hi there", fault=Fault("reset", events=1))`."""
 
     def __post_init__(self) -> None:
         said = self.text or self.reasoning or self.tool_calls or self.refusal or self.pieces

@@ -284,26 +284,28 @@ class LocalServer:
         server = await loop.create_server(lambda: Connection(self), sock=sock)
         await stop.wait()
         server.close()
+        for _ in range(3):  # connections that were accepted a moment ago come to be
+            await asyncio.sleep(0)
         while self._connections:
             tasks = [c.abort() for c in self._connections]
             await asyncio.gather(*(t for t in tasks if t is not None), return_exceptions=True)
             await asyncio.sleep(0)  # the transports say goodbye
         await server.wait_closed()
 
-    def opened(self, connection: Connection) -> None:
+    def _opened(self, connection: Connection) -> None:
         with self._news:
             self._connections.add(connection)
             self._accepted += 1
             self._news.notify_all()
 
-    def closed(self, connection: Connection) -> None:
+    def _closed(self, connection: Connection) -> None:
         with self._news:
             self._connections.discard(connection)
             self._news.notify_all()
 
     # --- from a request to an answer ----------------------------------------------------------
 
-    def answer(self, request: HTTPRequest) -> Answer:
+    def _answer(self, request: HTTPRequest) -> Answer:
         """The answer to a request; never fails."""
         path, query = split_target(request.target)
         headers = Headers(dict(request.headers))
@@ -327,7 +329,7 @@ class LocalServer:
         ids = {"server": "llmwire", "request-id": number, "x-request-id": number}
         return replace(answer, headers=merged(ids, dict(answer.headers)))
 
-    def refusal(self, error: HTTPError, target: str) -> Answer:
+    def _refusal(self, error: HTTPError, target: str) -> Answer:
         """The answer to what is no acceptable HTTP."""
         _, half, _ = route(self._halves, split_target(target)[0])
         kind = RequestTooLargeError if error.status == 413 else InvalidRequestError

@@ -140,15 +140,24 @@ class AnthropicAdapter:
         messages = encode.fitted(request.messages, issuer, log)
         system, rest = encode.split_system(messages, log)
 
+        def turns_with(keep_thinking: bool, log: Log) -> list[encode.Turn]:
+            try:
+                return encode.turns_of(rest, provider, dialect, issuer, keep_thinking, log)
+            except UnsupportedError:
+                # Fitting may have moved messages: the error is to name the caller's own.
+                own = enumerate(request.messages)
+                encode.turns_of(own, provider, dialect, issuer, keep_thinking, Log())
+                raise
+
         thinking = settings.plan_thinking(request, dialect, traits, request.thinking, log)
         turns_log = Log()
-        turns = encode.turns_of(rest, provider, dialect, issuer, thinking.on, turns_log)
+        turns = turns_with(thinking.on, turns_log)
         why = cant_think(turns) if thinking.budgeted else None
         if why is not None:
             log.add("substituted", "thinking", why, request.thinking, "off")
             thinking = settings.Thinking(max_tokens=thinking.max_tokens)
             turns_log = Log()
-            turns = encode.turns_of(rest, provider, dialect, issuer, False, turns_log)
+            turns = turns_with(False, turns_log)
         log.entries += turns_log.entries
         if not turns:
             raise UnsupportedError(
@@ -157,7 +166,7 @@ class AnthropicAdapter:
                 path="messages",
                 phase="prepare",
             )
-        fit_prefill(turns, traits, log)
+        fit_prefill(turns, traits, f"messages[{len(request.messages) - 1}]", log)
 
         cache = dialect.prompt_cache
         body: dict[str, Any] = {"model": request.model.name, "max_tokens": thinking.max_tokens}
@@ -204,7 +213,7 @@ def cant_think(turns: list[encode.Turn]) -> str | None:
     return None
 
 
-def fit_prefill(turns: list[encode.Turn], traits: ModelTraits, log: Log) -> None:
+def fit_prefill(turns: list[encode.Turn], traits: ModelTraits, path: str, log: Log) -> None:
     """A history that ends with the assistant: legal for few models, and without trailing space.
 
     A turn that ends in a server tool's block was paused and is continued as it is.
@@ -214,9 +223,9 @@ def fit_prefill(turns: list[encode.Turn], traits: ModelTraits, log: Log) -> None
         return
     if not traits.prefill:
         raise UnsupportedError(
-            f"{last.path}: this model does not continue an assistant's message; "
+            f"{path}: this model does not continue an assistant's message; "
             "end the history with a user message",
-            path=last.path,
+            path=path,
             phase="prepare",
         )
     # A turn with text has one that is not blank, so something is left.
@@ -225,7 +234,7 @@ def fit_prefill(turns: list[encode.Turn], traits: ModelTraits, log: Log) -> None
         text = block["text"].rstrip() if kind == "text" else None
         if kind not in ("text", *encode.THINKING) or (text and text == block["text"]):
             return
-        log.add("substituted", last.path, "a prefilled reply can't end in white space")
+        log.add("substituted", path, "a prefilled reply can't end in white space")
         last.others.pop()
         if text:
             last.others.append(("text", {**block, "text": text}))

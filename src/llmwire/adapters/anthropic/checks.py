@@ -7,12 +7,12 @@ is taken at its word.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec import Raw
 
 from ...errors import HistoryRejectedError
-from ...types import OpaquePart, Part, TextPart, ToolResultPart
+from ...types import JSON, OpaquePart, Part, TextPart, ToolResultPart
 from . import blocks
 from .hear import Body, Heard, refusal, system_of
 from .models import INTERLEAVED_BETA, UNKNOWN, ModelTraits, takes_sampling
@@ -139,13 +139,26 @@ def check_forced(body: Body, traits: ModelTraits) -> None:
         raise refusal("Thinking may not be enabled when tool_choice forces tool use.")
 
 
-def check_breakpoints(raw: bytes) -> None:
-    found = raw.count(b'"cache_control":{')
+def check_breakpoints(body: JSON) -> None:
+    """`body` is the request as plain JSON."""
+    found = sum(1 for block in _cacheable(body) if block.get("cache_control"))
     if found > MOST_BREAKPOINTS:
         raise refusal(
             f"A maximum of {MOST_BREAKPOINTS} blocks with cache_control may be provided. "
             f"Found {found}."
         )
+
+
+def _cacheable(holder: JSON) -> Iterator[dict[str, JSON]]:
+    """The request itself, its tools, and all blocks of prompt, messages and results."""
+    if not isinstance(holder, dict):
+        return
+    yield holder
+    for name in ("tools", "system", "messages", "content"):
+        inner = holder.get(name)
+        if isinstance(inner, list):
+            for entry in inner:
+                yield from _cacheable(entry)
 
 
 def check_messages(body: Body, heard: Heard, traits: ModelTraits, version: str) -> None:

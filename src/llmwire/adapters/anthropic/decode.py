@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -24,6 +25,7 @@ from ...types import (
     Part,
     PartDelta,
     ReasoningPart,
+    accumulate,
     load_json,
 )
 from ..base import canonical_json, chunk_of, decode_json
@@ -85,6 +87,7 @@ class _Message(Struct):
 _EVENT = msgspec.json.Decoder(_Event)
 _HEAD = msgspec.json.Decoder(_Head)
 _MESSAGE = msgspec.json.Decoder(_Message)
+_SSE = re.compile(rb"(\xef\xbb\xbf)?\s*(event:|data:|:)")
 _KNOWN = frozenset(
     (
         "message_start",
@@ -135,6 +138,9 @@ def parse_whole(body: bytes, request: LLMRequest, provider: ProviderConfig | Non
         message = _MESSAGE.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         if body.lstrip()[:1] not in (b"{", b"["):
+            if _SSE.match(body):  # asked for a whole answer, it streams all the same
+                decoder = MessagesDecoder(request, provider)
+                return accumulate([*decoder.feed(body), *decoder.finish()])
             raise not_messages(body, "JSON") from None
         message = decode_json(_MESSAGE, well_formed(body), "the reply")
     if message.type == "error" or message.error is not None:
@@ -151,7 +157,19 @@ def parse_whole(body: bytes, request: LLMRequest, provider: ProviderConfig | Non
         input_transformations=message.input_transformations,
     )
     cut = CUT_REASONS.get(stop.reason) if stop else None
-    content = message.content or []
+    return chunk_of(
+        _parts_of(message.content or [], issuer, cut),
+        usage=blocks.usage_of(blocks.merge_usage({}, message.usage)),
+        stop=stop,
+        response_id=message.id,
+        model=message.model,
+    )
+
+
+def _parts_of(
+    content: list[Raw], issuer: Native, cut: IncompleteReason | None = None
+) -> list[Part]:
+    """The parts of whole blocks; `cut` says that the reply stopped inside the last one."""
     parts: list[Part] = []
     for i, raw in enumerate(content):
         try:
@@ -165,13 +183,7 @@ def parse_whole(body: bytes, request: LLMRequest, provider: ProviderConfig | Non
             ) from None
         if part is not None:
             parts.append(part)
-    return chunk_of(
-        parts,
-        usage=blocks.usage_of(blocks.merge_usage({}, message.usage)),
-        stop=stop,
-        response_id=message.id,
-        model=message.model,
-    )
+    return parts
 
 
 def not_messages(body: bytes, what: str) -> DecodeError:
@@ -204,7 +216,6 @@ class MessagesDecoder:
 
     __slots__ = (
         "_cut",
-        "done",
         "_held",
         "_issuer",
         "_notes",
@@ -215,6 +226,7 @@ class MessagesDecoder:
         "_sse",
         "_started",
         "_usage",
+        "done",
         "keepalives",
     )  # fmt: skip
 
@@ -246,7 +258,11 @@ class MessagesDecoder:
         if self.done:
             return
         for frame in self._sse.finish():
-            yield from self._on_frame(frame)
+            try:
+                chunks = self._on_frame(frame)
+            except DecodeError:
+                break  # the end of the bytes cut the last line off
+            yield from chunks
             if self.done:
                 return
         came = "after it began" if self._started else "before it began"
@@ -282,7 +298,7 @@ class MessagesDecoder:
         return self._on_event(event, frame)
 
     def _on_event(self, event: _Event, frame: Frame) -> tuple[LLMChunk, ...]:
-        kind = event.type or frame.event
+        kind = "error" if frame.event == "error" else event.type or frame.event
         if kind == "content_block_start":
             return self._chunks(self._start(event.index or 0, event.content_block))
         if kind == "content_block_stop":
@@ -315,9 +331,10 @@ class MessagesDecoder:
             head = _HEAD.decode(data)
         except msgspec.ValidationError:
             head = _Head()
-        if head.error is not None and head.type not in _KNOWN:
+        said = head.type if isinstance(head.type, str) else ""
+        if head.error is not None and said not in _KNOWN:
             raise stream_error(head.error, self._request, self._provider)
-        kind = head.type or frame.event
+        kind = "error" if frame.event == "error" else said or frame.event
         if kind not in _KNOWN:
             return None
         if kind == "error":
@@ -494,10 +511,9 @@ class MessagesDecoder:
             return ()
         message = decode_json(_MESSAGE, bytes(raw), "message_start")
         self._usage = blocks.merge_usage({}, message.usage)
-        parts = [blocks.part_of(block, self._issuer) for block in message.content or ()]
         return (
             chunk_of(
-                [part for part in parts if part is not None],
+                _parts_of(message.content or [], self._issuer),
                 usage=blocks.usage_of(self._usage, partial=True),
                 response_id=message.id,
                 model=message.model,

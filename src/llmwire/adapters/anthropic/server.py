@@ -88,7 +88,8 @@ class AnthropicServer:
         traits = traits_of(body.model)
         checks.check_settings(body, traits, version, headers, count)
         checks.check_forced(body, traits)
-        checks.check_breakpoints(raw)
+        plain = _plain(raw)
+        checks.check_breakpoints(plain)
         heard: hear.Heard = []
         for i, message in enumerate(body.messages):
             entries = hear.content_of(message.content, f"messages.{i}")
@@ -98,7 +99,7 @@ class AnthropicServer:
                 heard.append((message.role, entries))
         checks.check_messages(body, heard, traits, version)
         request = hear.request_of(body, heard)
-        return ServerRequest(request, count=count, body=_plain(raw))
+        return ServerRequest(request, count=count, body=plain)
 
     def prepare_response(self, reply: LLMChunk, heard: ServerRequest) -> bytes:
         """Raises `UnsupportedError` for parts that no reply of this API can hold."""
