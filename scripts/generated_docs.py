@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import inspect
 import re
 import sys
@@ -21,7 +22,7 @@ from typing import Any
 import msgspec
 
 import llmwire
-from llmwire import config, errors, providers, transport
+from llmwire import config, errors, providers
 from llmwire.adapters import ADAPTERS
 from llmwire.request import LLMRequest
 from llmwire.types import LLMMessage
@@ -158,27 +159,23 @@ def retries() -> str:
 
 
 def bounds() -> str:
-    """Every module-level limit of the modules that read from the network, with its reason."""
-    from llmwire import sse, stream
-
+    """Every public `..._BYTES` and `..._SECONDS` of what reads from the network, with its reason."""
     rows = []
-    for module in (transport, stream, sse):
-        tree = ast.parse(inspect.getsource(module))
-        for node, after in zip_longest(tree.body, tree.body[1:]):
-            if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
-                continue
-            name = node.targets[0].id
-            value = getattr(module, name)
-            if not name.isupper() or name.startswith("_") or not isinstance(value, int | float):
-                continue
-            reason = (
-                " ".join(str(after.value.value).split())
-                if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-                else ""
+    source = ROOT / "src" / "llmwire"
+    for file in sorted([*source.glob("*.py"), *source.glob("transport/*.py")]):
+        body = ast.parse(file.read_text("utf-8")).body
+        for node, after in zip_longest(body, body[1:]):
+            found = re.match(
+                r"([A-Z][A-Z_]*_(?:BYTES|SECONDS))\b(?:: [^=]+)? = ", ast.unparse(node)
             )
-            shown = f"{value:g} s" if name.endswith("SECONDS") else f"{value:,} bytes"
-            where = f"{module.__name__}.{name}"
-            rows.append((code(where), shown, reason))
+            if found is None:
+                continue
+            where = ".".join(["llmwire", *file.relative_to(source).with_suffix("").parts])
+            value = getattr(importlib.import_module(where), found[1])
+            is_doc = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            reason = " ".join(str(after.value.value).split()) if is_doc else ""  # type: ignore[union-attr]
+            shown = f"{value:g} s" if found[1].endswith("SECONDS") else f"{value:,} bytes"
+            rows.append((code(f"{where}.{found[1]}"), shown, reason))
     return table(("Where", "Limit", "Reason"), rows)
 
 

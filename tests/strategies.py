@@ -164,10 +164,7 @@ def streams(draw: st.DrawFn) -> tuple[tuple[Part, ...], list[LLMChunk]]:
         pieces += _spelled(draw, index, part)
     sizes = draw(st.lists(st.integers(0, 4), max_size=30))
     ends = [min(e, len(pieces)) for e in running([0, *sizes])] + [len(pieces)]
-    out = [
-        LLMChunk(new_message(Role.assistant, tuple(pieces[a:b])))
-        for a, b in pairwise(ends)
-    ]
+    out = [LLMChunk(new_message(Role.assistant, tuple(pieces[a:b]))) for a, b in pairwise(ends)]
     return tuple(said), out
 
 

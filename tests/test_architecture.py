@@ -285,6 +285,12 @@ def test_rule_holds(rule: Callable[[Module], Iterator[str]]) -> None:
     assert not complaints, "\n" + "\n".join(complaints)
 
 
+def test_the_page_on_architecture_names_every_module() -> None:
+    page = (SRC.parent.parent / "ARCHITECTURE.md").read_text("utf-8")
+    heads = {m.head for m in all_modules()} - {"", "__main__"}
+    assert {head for head in heads if not re.search(rf"`{head}[`/]", page)} == set()
+
+
 def test_at_most_one_async_generator() -> None:
     found = [g for m in all_modules() for g in async_generators(m)]
     assert len(found) <= 1, "chains of async generators leak:\n" + "\n".join(found)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 
 from corpus import body_of, cuts, exchange_ids, expected, load, provider_of, reading, request_of
-from llmwire.adapters import ADAPTERS
+from llmwire.adapters import ADAPTERS, SERVER_HALVES
 from llmwire.config import ProviderConfig
 from llmwire.errors import BackendError, IncompleteStreamError
 from llmwire.folding import close_open_parts
@@ -104,3 +107,24 @@ def test_a_stream_cut_after_any_event_is_no_success(exchange_id: str) -> None:
 
 def test_all_recorded_exchanges_are_compared() -> None:
     assert len(IDS) in (0, 78)
+
+
+@needs_corpus
+@pytest.mark.parametrize("exchange_id", IDS)
+def test_recorded_requests_are_heard_and_said_again(exchange_id: str) -> None:
+    """Our server refuses nothing that the API has answered, and our client says it again."""
+    exchange = load(exchange_id)
+    sent = exchange["request"]
+    if not isinstance(sent["body"], dict) or exchange["response"]["status"] != 200:
+        return
+    provider = provider_of(exchange)
+    half, adapter = SERVER_HALVES[provider.api_style], ADAPTERS[provider.api_style]
+    path = urlsplit(sent["url"]).path
+    headers = {"anthropic-version": "2023-06-01", **sent["headers"]}
+    assert half.matches("POST", path)
+    heard = half.parse_request("POST", path, headers, json.dumps(sent["body"]).encode()).request
+    again = adapter.prepare_request(heard, replace(provider, name=""))
+    said = half.parse_request("POST", again.endpoint, again.headers, again.body).request
+    assert said.messages == heard.messages
+    assert said.tools == heard.tools
+    assert said.max_tokens == heard.max_tokens

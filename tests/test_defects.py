@@ -6,6 +6,7 @@ Each has a test named after its number, or a line in BY_CONSTRUCTION that says w
 from __future__ import annotations
 
 import ast
+import asyncio
 import gc
 import inspect
 import json
@@ -13,7 +14,6 @@ import os
 import re
 import ssl
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -46,6 +46,7 @@ from llmwire import (
 )
 from llmwire.adapters import ADAPTERS
 from llmwire.request import LLMRequest
+from llmwire.testing import LocalServer, Reply
 from llmwire.transport import foreign_error
 from scripted import JSON, SSE, Answer, ScriptedTransport
 
@@ -618,9 +619,14 @@ async def test_47_nested_and_reused_backends() -> None:
         await backend.complete(model="m", messages=[HI])
 
 
-def test_48_no_silent_limit_on_connections() -> None:
-    source = Path(inspect.getfile(llmwire.GenericBackend)).with_name("transport.py").read_text()
-    assert "limit=0" in source
+async def test_48_no_call_waits_for_another(llmwire_server: LocalServer) -> None:
+    llmwire_server.default = Reply("x", delay=20)
+    async with GenericBackend(provider=llmwire_server.provider("openai")) as backend:
+        calls = [asyncio.create_task(backend.complete(model="m", messages=[HI])) for _ in range(24)]
+        await asyncio.to_thread(llmwire_server.wait_for_requests, 24)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def test_quota_and_auth_are_told_apart() -> None:

@@ -81,4 +81,7 @@ def test_star_import_gives_all_names() -> None:
 def test_the_version_is_that_of_the_distribution() -> None:
     from importlib.metadata import version
 
+    from llmwire import backend
+
     assert llmwire.__version__ == version("llmwire")
+    assert {"User-Agent": f"llmwire/{llmwire.__version__}"} == backend._USER_AGENT

@@ -43,6 +43,7 @@ CASES: list[tuple[str, bytes, list[Frame]]] = [
     ("BOM", b"\xef\xbb\xbfdata: a\n\n", [Frame(b"a")]),
     ("BOM alone in its line", b"\xef\xbb\xbf\ndata: a\n\n", [Frame(b"a")]),
     ("a second BOM is no BOM", b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [Frame(b"a")]),
+    ("a BOM after a blank line is none", b"\n\xef\xbb\xbfdata: b\n\n", []),
     ("no final blank line", b"data: a\n\ndata: b\n", [Frame(b"a"), Frame(b"b")]),
     ("no final line end", b"data: a\n\ndata: b", [Frame(b"a"), Frame(b"b")]),
     ("nothing", b"", []),

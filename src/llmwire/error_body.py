@@ -82,7 +82,15 @@ _REQUEST_IDS = (
     "x-goog-request-id",
     "apim-request-id",
     "mistral-correlation-id",
+    "x-generation-id",
 )
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """The id under which the provider knows the call (header names in lower case)."""
+    return next((v for name in _REQUEST_IDS if (v := headers.get(name))), None)
+
+
 _TEXT_KEYS = (
     "message",
     "Message",
@@ -155,12 +163,8 @@ def read_body(body: bytes, headers: Mapping[str, str] | None = None) -> tuple[Re
     elif text and text not in ("null", "true", "false"):
         report.message = text
         report.texts = [text]
-    for name in _REQUEST_IDS:
-        if headers and (value_ := headers.get(name)):
-            report.request_id = value_
-            break
-    if report.request_id is None and headers:
-        report.request_id = headers.get("cf-ray") or None
+    if headers:
+        report.request_id = request_id_of(headers) or headers.get("cf-ray") or None
     if headers and (aws := headers.get("x-amzn-errortype")):
         aws = aws.split(":")[0].strip()
         report.type = report.type or aws

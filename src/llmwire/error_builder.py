@@ -377,7 +377,7 @@ def _text(
     what, todo = _WHAT[kind]
     words = message or ""
     if report.upstream:
-        upstream = _own_words(report.upstream)
+        upstream = _own_words(report.upstream) or ""
         words = f"{words}: {upstream}" if words else upstream
     if not words:
         words = ", ".join(w for w in (_own_words(report.type), _own_words(report.code)) if w)

@@ -17,7 +17,7 @@
      |   |   \\- ModelNotFoundError
      |   \\- InvalidRequestError     400, 413, 422: ours to fix
      |       |- ContextTooLongError     limit, requested
-     |       |- RequestTooLargeError
+     |       |- RequestTooLargeError    bytes, or tokens at once: limit, requested
      |       |- ContentFilterError
      |       \\- HistoryRejectedError    signatures, pairing of calls and results, reasoning replay
      |- StreamError                 an error inside a 200. Each class above that a server can send

@@ -190,16 +190,10 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(max_tokens_field="max_tokens", developer_role=False),
         ),
         ProviderConfig(
-            "google",
+            "gemini-openai",
             "https://generativelanguage.googleapis.com/v1beta/openai",
             "GEMINI_API_KEY",
             dialect=Dialect(max_tokens_field="max_tokens", developer_role=False, top_k=False),
-        ),
-        ProviderConfig(
-            "copilot",
-            "https://api.githubcopilot.com",
-            "GITHUB_COPILOT_TOKEN",
-            reasoning_field_name="reasoning_text",
         ),
         ProviderConfig(
             "ollama",

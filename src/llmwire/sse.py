@@ -104,6 +104,7 @@ class SSEDecoder:
                 if held:
                     yield self._take()
                 self._event = ""
+                self._started = True
                 continue
             frame = self._on_line(line)
             if frame is not None:

@@ -18,6 +18,7 @@ import msgspec
 
 from .adapters.base import PreparedRequest, StreamDecoder
 from .clocks import Clocks
+from .error_body import request_id_of
 from .errors import (
     BackendError,
     DecodeError,
@@ -43,17 +44,6 @@ server that never ends."""
 
 DRAIN_SECONDS = 0.25
 """How long to wait for the end of a body whose reply is already whole, to keep the connection."""
-
-REQUEST_ID_HEADERS = (
-    "x-request-id",
-    "request-id",
-    "mistral-correlation-id",
-    "apim-request-id",
-    "x-goog-request-id",
-    "x-amzn-requestid",
-    "x-generation-id",
-    "cf-ray",
-)
 
 
 class ReplyStream:
@@ -271,9 +261,7 @@ class ReplyStream:
     def _with_origin(self, chunk: LLMChunk) -> LLMChunk:
         """The first chunk says what was adapted and by which id the provider knows the call."""
         assert self._response is not None and self._prepared is not None
-        request_id = next(
-            (v for h in REQUEST_ID_HEADERS if (v := self._response.headers.get(h))), None
-        )
+        request_id = request_id_of(self._response.headers)
         return msgspec.structs.replace(
             chunk,
             correlation_id=chunk.correlation_id or request_id,
@@ -361,9 +349,7 @@ class ReplyStream:
             e.endpoint = e.endpoint or self._prepared.endpoint
             e.adaptations = e.adaptations or self._prepared.adaptations
         if response is not None and e.request_id is None:
-            e.request_id = next(
-                (v for h in REQUEST_ID_HEADERS if (v := response.headers.get(h))), None
-            )
+            e.request_id = request_id_of(response.headers)
         if e.payload_summary is None:
             e.payload_summary = summary_of(self._request)
         partial = close_open_parts(self._builder.result(), _cut_reason(e))

@@ -98,9 +98,7 @@ class GenericBackend:
         messages: Sequence[LLMMessage] | LLMMessage | str,
         **options: Unpack[CallOptions],
     ) -> LLMChunk:
-        return _run(
-            self._backend.complete(model=model, messages=as_messages(messages), **options)
-        )
+        return _run(self._backend.complete(model=model, messages=as_messages(messages), **options))
 
     def complete_streaming(
         self,
@@ -110,9 +108,7 @@ class GenericBackend:
         **options: Unpack[CallOptions],
     ) -> SyncStream:
         return SyncStream(
-            self._backend.complete_streaming(
-                model=model, messages=as_messages(messages), **options
-            )
+            self._backend.complete_streaming(model=model, messages=as_messages(messages), **options)
         )
 
     def count_tokens(

@@ -272,7 +272,6 @@ RICH = LLMChunk(
             CompactionPart(
                 "sum",
                 Native(
-                    *ISSUER.__struct_fields__[:0],
                     "anthropic",
                     "anthropic",
                     "claude-opus-5-5",

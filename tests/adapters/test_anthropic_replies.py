@@ -459,6 +459,38 @@ def test_lone_surrogates_become_replacement_characters() -> None:
     assert ADAPTER.parse_response(body, REQUEST).text == "a\ufffdb"
 
 
+@pytest.mark.parametrize(
+    ("block_text", "part"),
+    [
+        ('{"type":"text","text":"a\\ud83d"}', TextPart("a\ufffd")),
+        ('{"type":"thinking","thinking":"a\\ud83d"}', ReasoningPart("a\ufffd", native=OWN)),
+        (
+            '{"type":"tool_use","id":"t","name":"n","input":{"a":"\\ud83d"}}',
+            ToolCall("t", FunctionCall("n", '{"a":"\ufffd"}')),
+        ),
+        (
+            '{"type":"tool_use","id":"t","name":"n","input":"{\\"a\\":1} \\ud83d"}',
+            IncompleteToolCall("t", "n", '{"a":1} \ufffd', "invalid_json"),
+        ),
+    ],
+)
+def test_lone_surrogates_inside_blocks(block_text: str, part: Part) -> None:
+    whole_body = f'{{"type":"message","content":[{block_text}],"stop_reason":"end_turn"}}'
+    assert ADAPTER.parse_response(whole_body.encode(), REQUEST, PROVIDER).message.parts == (part,)
+    start = f'data: {{"type":"content_block_start","index":0,"content_block":{block_text}}}\n\n'
+    assert parts_of(start.encode(), end(0)) == (part,)
+
+
+@pytest.mark.parametrize("junk", [b"\xff", b"\\q", b"\x80\x80"])
+def test_blocks_that_are_no_json_inside_are_errors_of_ours(junk: bytes) -> None:
+    for inner in (b'"type":"text","text":"%b"', b'"type":"novel","x":"%b"', b'"type":"%b"'):
+        data = b'{"type":"content_block_start","index":0,"content_block":{' + inner % junk + b"}}"
+        with pytest.raises(DecodeError):
+            read(START, b"data: " + data + b"\n\n", end(0), STOP)
+        with pytest.raises(DecodeError):
+            ADAPTER.parse_response(b'{"content":[{' + inner % junk + b"}]}", REQUEST, PROVIDER)
+
+
 # --- the end ---------------------------------------------------------------------------------------
 
 

@@ -428,16 +428,14 @@ def test_tools_say_that_their_root_is_an_object() -> None:
 
 
 def test_other_settings() -> None:
-    made = prepare(
-        stop=("END", "\n"), metadata={"user_id": "u", "session": "s"}, seed=7, stream=True
-    )
+    made = prepare(stop=("END", "\n"), metadata={"user_id": "u", "trace": "s"}, seed=7, stream=True)
     sent = json.loads(made.body)
     assert sent["stop_sequences"] == ["END"]
     assert sent["metadata"] == {"user_id": "u"}
     assert sent["stream"] is True
     assert "seed" not in sent and "stream" not in body()
     dropped = [path for path, action in changes(made) if action == "dropped"]
-    assert dropped == ["stop", "metadata.session", "seed"]
+    assert dropped == ["stop", "metadata.trace", "seed"]
 
 
 def test_extra_body_has_the_last_word() -> None:

@@ -154,6 +154,10 @@ def test_neighbours_of_one_role_are_one_turn() -> None:
     ("model", "fields", "level"),
     [
         ("claude-opus-5-5", {"thinking": {"type": "adaptive"}}, "medium"),
+        ("claude-opus-5-5", {}, "medium"),
+        ("claude-sonnet-5", {"output_config": {"effort": "low"}}, "low"),
+        ("claude-opus-4-7", {}, "off"),
+        ("claude-opus-4-7", {"thinking": {"type": "adaptive"}}, "high"),
         (
             "claude-opus-5-5",
             {"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}},
@@ -316,7 +320,20 @@ def test_headers_that_the_api_refuses() -> None:
         hear({**HEADERS, "X-Api-Key": "k", "Authorization": "Bearer k"})
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"\xff", b'{"messages":' + b"[" * 90_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b"\xff",
+        b'{"messages":' + b"[" * 90_000,
+        json.dumps({"max_tokens": 1, "model": "x", "messages": talk([{"type": "novel"}])})
+        .encode()
+        .replace(b"novel", b"\\q"),
+    ],
+)
 def test_bodies_that_are_none(body: bytes) -> None:
     with pytest.raises(InvalidRequestError):
         SERVER.parse_request("POST", "/v1/messages", HEADERS, body)

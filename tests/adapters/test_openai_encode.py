@@ -13,7 +13,7 @@ from llmwire.adapters.openai.encode import clamp_level
 from llmwire.adapters.openai.models import traits_of
 from llmwire.config import Dialect, ModelConfig, ProviderConfig
 from llmwire.errors import ConfigError
-from llmwire.providers import PROVIDERS
+from llmwire.providers import PROVIDERS, dialect_of
 from llmwire.request import LLMRequest
 from llmwire.types import Adaptation, AvailableFunction, AvailableTool, LLMMessage
 
@@ -340,3 +340,36 @@ def test_the_messages_stand_last_and_the_next_turn_extends_the_body() -> None:
     first = body(LLMMessage("user", "a"))
     second = body(LLMMessage("user", "a"), LLMMessage("assistant", "b"), LLMMessage("user", "c"))
     assert second.startswith(first[:-2])
+
+
+@pytest.mark.parametrize(
+    ("address", "row"),
+    [
+        ("https://api.openai.com/v1/", "openai"),
+        ("https://api.together.xyz/v1", "together"),
+        ("https://api.together.ai/v1", "together"),
+        ("https://api.moonshot.cn/v1", "moonshot"),
+        ("https://dashscope.aliyuncs.com/compatible-mode/v1", "qwen"),
+        ("https://api.deepseek.com/beta", "deepseek"),
+    ],
+)
+def test_a_known_host_brings_its_dialect(address: str, row: str) -> None:
+    assert dialect_of(ProviderConfig("mine", address)) == PROVIDERS[row].dialect
+
+
+def test_an_unknown_host_is_plain_and_its_own_dialect_goes_first() -> None:
+    assert dialect_of(ProviderConfig("mine", "https://example.com/v1")) == Dialect()
+    assert dialect_of(None) == Dialect()
+    ours = Dialect(metadata=True)
+    assert dialect_of(ProviderConfig("mine", "https://api.openai.com/v1", dialect=ours)) == ours
+    thinking = ProviderConfig("mine", "https://example.com/v1", api_style="reasoning")
+    assert dialect_of(thinking) == PROVIDERS["mistral"].dialect
+
+
+SEEN_WITHOUT_DONE = ("cerebras", "minimax", "perplexity", "mistral")
+
+
+def test_services_seen_to_end_without_the_mark_do_not_need_it() -> None:
+    for name in SEEN_WITHOUT_DONE:
+        dialect = PROVIDERS[name].dialect
+        assert dialect is not None and dialect.stream_end == "finish_reason"

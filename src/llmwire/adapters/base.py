@@ -7,6 +7,7 @@ here: `APIAdapter` is the client's half, `ServerHalf` the server's; what one say
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -31,6 +32,9 @@ from ..types import (
 )
 
 T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_BAD_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 class Headers(Mapping[str, str]):
@@ -69,13 +73,9 @@ class Headers(Mapping[str, str]):
 
 
 def _checked(name: str, value: str) -> str:
-    if (
-        not name
-        or not name.isascii()
-        or any(not (c.isalnum() or c in "!#$%&'*+-.^_`|~") for c in name)
-    ):
+    if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a header name")
-    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 or ord(c) > 255 for c in value):
+    if _BAD_VALUE.search(value):
         raise ValueError(f"the value of header {name} has characters that no header may have")
     return name
 

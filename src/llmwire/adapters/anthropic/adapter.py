@@ -155,7 +155,8 @@ class AnthropicAdapter:
         why = cant_think(turns) if thinking.budgeted else None
         if why is not None:
             log.add("substituted", "thinking", why, request.thinking, "off")
-            thinking = settings.Thinking(max_tokens=thinking.max_tokens)
+            config = {"type": "disabled"} if traits.off == "disabled" else None
+            thinking = settings.Thinking(config, max_tokens=thinking.max_tokens)
             turns_log = Log()
             turns = turns_with(False, turns_log)
         log.entries += turns_log.entries

@@ -23,6 +23,7 @@ from ...types import (
     StopReason,
     TextPart,
     ToolCall,
+    load_json,
 )
 from ..base import canonical_json
 
@@ -55,6 +56,7 @@ _BLOCK = msgspec.json.Decoder(Block)
 _KIND = msgspec.json.Decoder(type=dict[str, Raw])
 _COMPACTION = msgspec.json.Decoder(CompactionBlock)
 _TEXT = msgspec.json.Decoder(str)
+_ANY = msgspec.json.Decoder()
 _UNDERSTOOD = frozenset(("text", "thinking", "redacted_thinking", "tool_use"))
 
 
@@ -71,6 +73,18 @@ def read_block(raw: bytes | Raw) -> Block:
         if kind in _UNDERSTOOD:
             raise
         return Block(type=kind)
+
+
+def readable(raw: bytes | Raw) -> bytes | Raw:
+    """The same JSON as msgspec can read it: without escaped lone surrogates (wire reference 0)."""
+    try:
+        _ANY.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        try:
+            return canonical_json(load_json(bytes(raw)))
+        except ValueError:
+            return raw
+    return raw
 
 
 def raw_text(raw: bytes | Raw) -> str:
@@ -105,7 +119,10 @@ def arguments_of(raw: Raw) -> str:
     if not text or text == "null":
         return EMPTY_INPUT
     if text.startswith('"'):
-        return _TEXT.decode(raw) or EMPTY_INPUT
+        try:
+            return _TEXT.decode(readable(raw)) or EMPTY_INPUT
+        except msgspec.DecodeError:
+            return text
     return text
 
 
@@ -143,15 +160,15 @@ def part_of(raw: bytes | Raw, issuer: Native, cut: IncompleteReason | None = Non
 
 def compaction_part(text: str, issuer: Native) -> CompactionPart:
     try:
-        summary = _COMPACTION.decode(text).content
-    except msgspec.ValidationError:
+        summary = _COMPACTION.decode(readable(text.encode())).content
+    except msgspec.DecodeError:
         summary = None
     return CompactionPart(summary, tagged(issuer, text))
 
 
 def with_field(raw: bytes | Raw, **fields: Any) -> str:
     """A block's JSON text with some of its fields replaced; the others stay as they came."""
-    block: dict[str, Any] = _KIND.decode(raw)
+    block: dict[str, Any] = _KIND.decode(readable(raw))
     block.update(fields)
     return canonical_json(block).decode()
 

@@ -42,8 +42,10 @@ def check_settings(
     _check_sampling(body, traits, version)
 
 
-def _thinks(body: Body) -> bool:
-    return body.thinking is not None and body.thinking.type != "disabled"
+def _thinks(body: Body, traits: ModelTraits) -> bool:
+    if body.thinking is None:
+        return traits.default_effort is not None
+    return body.thinking.type != "disabled"
 
 
 def _check_thinking(body: Body, traits: ModelTraits, headers: Mapping[str, str]) -> None:
@@ -93,7 +95,7 @@ def _check_sampling(body: Body, traits: ModelTraits, version: str) -> None:
             continue
         if not takes_sampling(version) or (traits.sampling == "never" and traits is not UNKNOWN):
             raise refusal(f"{name}: not supported for this model")
-        if _thinks(body) and not (
+        if _thinks(body, traits) and not (
             (name == "temperature" and value == 1) or (name == "top_p" and value >= 0.95)
         ):
             raise refusal(f"`{name}` may not be set like this when thinking is enabled")
@@ -135,7 +137,7 @@ def check_forced(body: Body, traits: ModelTraits) -> None:
         return
     if traits.forced_tools == "never":
         raise refusal(f"tool_choice.type.{choice.type} is not supported for this model")
-    if traits.forced_tools == "not_thinking" and _thinks(body):
+    if traits.forced_tools == "not_thinking" and _thinks(body, traits):
         raise refusal("Thinking may not be enabled when tool_choice forces tool use.")
 
 
@@ -328,7 +330,7 @@ def _leading_results(entries: list[tuple[str, Raw, Part | None]]) -> list[str]:
 
 def _check_ending(body: Body, heard: Heard, traits: ModelTraits) -> None:
     role, entries = heard[-1]
-    thinks = _thinks(body)
+    thinks = _thinks(body, traits)
     if role == "assistant" and entries and entries[-1][0] == "text":
         if (blocks.read_block(entries[-1][1]).text or "").endswith((" ", "\n", "\t")):
             raise refusal("messages: final assistant content cannot end with trailing whitespace")

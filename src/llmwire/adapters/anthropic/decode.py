@@ -25,8 +25,10 @@ from ...types import (
     Part,
     PartDelta,
     ReasoningPart,
+    Role,
     accumulate,
     load_json,
+    new_message,
 )
 from ..base import canonical_json, chunk_of, decode_json
 from . import blocks
@@ -121,6 +123,15 @@ def well_formed(data: bytes) -> bytes:
         ) from None
 
 
+def _sound(raw: Raw) -> Raw:
+    """A block that surely is JSON: decoding what is around it did not look at its bytes."""
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return Raw(well_formed(bytes(raw)))
+    return raw
+
+
 def stream_error(error: JSON, request: LLMRequest, provider: ProviderConfig | None) -> BackendError:
     """The error for an error object inside a 200."""
     return BackendErrorBuilder.build_stream_error(
@@ -173,8 +184,8 @@ def _parts_of(
     parts: list[Part] = []
     for i, raw in enumerate(content):
         try:
-            part = blocks.part_of(raw, issuer, cut if i == len(content) - 1 else None)
-        except msgspec.DecodeError as e:
+            part = blocks.part_of(_sound(raw), issuer, cut if i == len(content) - 1 else None)
+        except msgspec.ValidationError as e:
             raise DecodeError(
                 f"a content block is not what the format says: {e}",
                 path=f"content[{i}]",
@@ -274,7 +285,7 @@ class MessagesDecoder:
             phase="stream",
         )
 
-    def _on_frame(self, frame: Frame) -> tuple[LLMChunk, ...] | list[LLMChunk]:
+    def _on_frame(self, frame: Frame) -> tuple[LLMChunk, ...]:
         data = frame.data
         if frame.stray:
             return self._on_stray(data)
@@ -286,16 +297,16 @@ class MessagesDecoder:
                 return ()
             event = odd
         delta = event.delta
-        if event.type == "content_block_delta" and delta is not None:
-            # The common case first: one typed decode, one delta, one chunk.
-            if delta.type == "text_delta":
-                index = event.index
-                if index in self._open and self._open[index].kind == "text":
-                    if not delta.text:
-                        return ()
-                    return (chunk_of((PartDelta(index, "text", delta.text),)),)
-            return self._on_delta(event.index or 0, delta)
-        return self._on_event(event, frame)
+        if delta is None or event.type != "content_block_delta":
+            return self._on_event(event, frame)
+        index = event.index or 0
+        if delta.type == "text_delta" and delta.text:
+            # The common case: one typed decode, one delta, one chunk.
+            opened = self._open.get(index)
+            if opened is not None and opened.kind == "text":
+                piece = PartDelta(index, "text", delta.text)
+                return (LLMChunk(new_message(Role.assistant, (piece,))),)
+        return self._on_delta(index, delta)
 
     def _on_event(self, event: _Event, frame: Frame) -> tuple[LLMChunk, ...]:
         kind = "error" if frame.event == "error" else event.type or frame.event
@@ -303,8 +314,8 @@ class MessagesDecoder:
             return self._chunks(self._start(event.index or 0, event.content_block))
         if kind == "content_block_stop":
             return self._chunks(self._stop(event.index or 0))
-        if kind == "content_block_delta":
-            return self._on_delta(event.index or 0, event.delta) if event.delta else ()
+        if kind == "content_block_delta" and event.delta is not None:
+            return self._on_delta(event.index or 0, event.delta)
         if kind == "ping":
             self._pings += 1
             return ()
@@ -367,9 +378,10 @@ class MessagesDecoder:
         parts = self._release()
         if index in self._open:
             parts += self._stop(index)
+        raw = _sound(raw)
         try:
             block = blocks.read_block(raw)
-        except msgspec.DecodeError as e:
+        except msgspec.ValidationError as e:
             raise self._broken(f"content block {index} is not what the format says: {e}") from None
         kind = block.type
         self._open[index] = _Open(kind, raw, block)

@@ -30,11 +30,12 @@ from ...types import (
     TextPart,
     ToolResultPart,
     UrlSource,
+    load_json,
     new_message,
 )
 from . import blocks
 from .blocks import API
-from .models import level_of_budget
+from .models import ModelTraits, level_of_budget
 
 ISSUER = Native(API)
 """State in a request was issued on this wire; by whom, nobody says."""
@@ -135,6 +136,10 @@ def refusal(message: str, kind: type[InvalidRequestError] = InvalidRequestError)
 def read_body(data: bytes) -> Body:
     """Raises `InvalidRequestError` for what is no request at all."""
     try:
+        load_json(data)  # blocks are looked into later: here it is settled that all of it is JSON
+    except ValueError as e:
+        raise refusal(f"The request body is not valid JSON: {e}") from None
+    try:
         return _BODY.decode(data)
     except msgspec.ValidationError as e:
         text, _, path = str(e).partition(" - at `$")
@@ -151,12 +156,15 @@ def content_of(raw: Raw, path: str) -> list[tuple[str, Raw, Part | None]]:
     """The blocks of a message: type, JSON text, and the part each amounts to."""
     text = bytes(raw)
     if text[:1] == b'"':
-        words = _TEXT.decode(raw)
+        try:
+            words = _TEXT.decode(raw)
+        except (msgspec.DecodeError, UnicodeError) as e:
+            raise refusal(f"{path}.content: {e}") from None
         block = Raw(msgspec.json.encode({"type": "text", "text": words}))
         return [("text", block, TextPart(words))]
     try:
         found = _BLOCKS.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise refusal(f"{path}.content: Input should be a valid list") from None
     return [_entry(block, f"{path}.content.{i}") for i, block in enumerate(found)]
 
@@ -171,7 +179,7 @@ def _entry(raw: Raw, path: str) -> tuple[str, Raw, Part | None]:
         if kind in ("image", "document"):
             return kind, raw, _media(kind, raw, path)
         return kind, raw, blocks.part_of(raw, ISSUER)
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
         raise refusal(f"{path}: {e}") from None
 
 
@@ -242,7 +250,7 @@ def system_of(system: Raw) -> list[str]:
     return [blocks.read_block(raw).text or "" for _, raw, _ in entries]
 
 
-def request_of(body: Body, heard: Heard) -> LLMRequest:
+def request_of(body: Body, heard: Heard, traits: ModelTraits) -> LLMRequest:
     """The request in our words; `body` has been checked."""
     tools = tuple(
         AvailableTool(AvailableFunction(t.name, t.description, t.input_schema or {}, t.strict))
@@ -261,7 +269,7 @@ def request_of(body: Body, heard: Heard) -> LLMRequest:
         max_tokens=body.max_tokens,
         tool_choice=_choice_of(choice, tools),
         stream=bool(body.stream),
-        thinking=_level_of(body),
+        thinking=_level_of(body, traits),
         top_p=body.top_p,
         top_k=body.top_k,
         stop=tuple(body.stop_sequences or ()),
@@ -281,11 +289,15 @@ def _choice_of(
     return words[choice.type]
 
 
-def _level_of(body: Body) -> ThinkingLevel:
+def _level_of(body: Body, traits: ModelTraits) -> ThinkingLevel:
     thinking = body.thinking
-    if thinking is None or thinking.type in ("disabled", "between_tools"):
+    if thinking is None and traits.default_effort is None:
         return "off"
-    if thinking.type == "enabled":
+    if thinking is not None and thinking.type in ("disabled", "between_tools"):
+        return "off"
+    if thinking is not None and thinking.type == "enabled":
         return level_of_budget(thinking.budget_tokens or 0)
     effort = body.output_config.effort if body.output_config else None
-    return effort if effort is not None else "medium"  # type: ignore[return-value]
+    if effort is None:
+        return traits.default_effort or "high"
+    return effort  # type: ignore[return-value]  # one of the efforts, as was checked

@@ -28,6 +28,8 @@ class ModelTraits(Struct, frozen=True, kw_only=True):
     off: Literal["omit", "disabled", "between_tools", "never"] = "disabled"
     """How thinking is switched off. `omit`: it is off unless asked for. `disabled`: it may be on
     by default, so it is said. `between_tools`: the least there is. `never`: always on."""
+    default_effort: ThinkingLevel | None = None
+    """How much it thinks when nothing is said; None: not at all."""
     efforts: tuple[ThinkingLevel, ...] = ("low", "medium", "high", "xhigh", "max")
     sampling: When = "never"
     """When temperature, top_p and top_k are no 400."""
@@ -85,11 +87,11 @@ _46 = ModelTraits(
     version="2023-06-01",
 )
 _47 = ModelTraits(adaptive=True)
-_ALWAYS_ON = ModelTraits(adaptive=True, off="never", forced_tools="never")
-_FABLE_5 = ModelTraits(adaptive=True, off="never")
+_FABLE_5 = ModelTraits(adaptive=True, off="never", default_effort="high")
+_FABLE_51 = ModelTraits(adaptive=True, off="never", default_effort="high", forced_tools="never")
 
-NEWEST = _ALWAYS_ON
-"""What an unknown `claude-*` is taken for."""
+NEWEST = ModelTraits(adaptive=True, off="never", default_effort="medium", forced_tools="never")
+"""Opus 5.5, and what an unknown `claude-*` is taken for."""
 
 UNKNOWN = ModelTraits(
     adaptive=True,
@@ -109,8 +111,8 @@ _TABLE: dict[str, tuple[tuple[tuple[int, int], ModelTraits], ...]] = {
         ((4, 5), _PLAIN_45),
         ((4, 6), _46),
         ((4, 7), _47),
-        ((5, 0), ModelTraits(adaptive=True, enabled=True)),
-        ((5, 5), _ALWAYS_ON),
+        ((5, 0), ModelTraits(adaptive=True, enabled=True, default_effort="high")),
+        ((5, 5), NEWEST),
     ),
     "sonnet": (
         ((3, 0), _old(4096, thinks=False)),
@@ -118,17 +120,22 @@ _TABLE: dict[str, tuple[tuple[tuple[int, int], ModelTraits], ...]] = {
         ((3, 7), _old(64_000, interleaved=False)),
         ((4, 0), _PLAIN_45),
         ((4, 6), _46),
-        ((5, 0), _47),
-        ((5, 5), ModelTraits(adaptive=True, off="between_tools", forced_tools="never")),
+        ((5, 0), ModelTraits(adaptive=True, default_effort="high")),
+        (
+            (5, 5),
+            ModelTraits(
+                adaptive=True, off="between_tools", default_effort="high", forced_tools="never"
+            ),
+        ),
     ),
     "haiku": (
         ((3, 0), _old(4096, thinks=False)),
         ((3, 5), _old(8192, thinks=False)),
         ((4, 0), _PLAIN_45),
-        ((5, 5), _47),
+        ((5, 5), ModelTraits(adaptive=True, default_effort="medium")),
     ),
-    "fable": (((5, 0), _FABLE_5), ((5, 1), _ALWAYS_ON)),
-    "mythos": (((5, 0), _FABLE_5), ((5, 1), _ALWAYS_ON)),
+    "fable": (((5, 0), _FABLE_5), ((5, 1), _FABLE_51)),
+    "mythos": (((5, 0), _FABLE_5), ((5, 1), _FABLE_51)),
 }
 """Per family, from which version on; a version between two rows is like the lower one, one above
 the last known is taken for the newest family of all."""

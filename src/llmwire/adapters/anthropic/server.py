@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import msgspec
-
 from ...errors import (
     AuthenticationError,
     BackendError,
@@ -88,7 +86,7 @@ class AnthropicServer:
         traits = traits_of(body.model)
         checks.check_settings(body, traits, version, headers, count)
         checks.check_forced(body, traits)
-        plain = _plain(raw)
+        plain = load_json(raw)
         checks.check_breakpoints(plain)
         heard: hear.Heard = []
         for i, message in enumerate(body.messages):
@@ -98,7 +96,7 @@ class AnthropicServer:
             else:
                 heard.append((message.role, entries))
         checks.check_messages(body, heard, traits, version)
-        request = hear.request_of(body, heard)
+        request = hear.request_of(body, heard, traits)
         return ServerRequest(request, count=count, body=plain)
 
     def prepare_response(self, reply: LLMChunk, heard: ServerRequest) -> bytes:
@@ -123,13 +121,6 @@ class AnthropicServer:
     def prepare_stream_error(self, error: BackendError) -> bytes:
         _, body = _error_body(error)
         return b"event: error\ndata: " + canonical_json(body) + b"\n\n"
-
-
-def _plain(raw: bytes) -> JSON:
-    try:
-        return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        return load_json(raw)
 
 
 def _error_body(error: BackendError) -> tuple[int, dict[str, JSON]]:

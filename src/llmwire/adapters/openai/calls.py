@@ -41,8 +41,10 @@ class _Call:
     @property
     def closed(self) -> bool:
         """Whether its text is an object, and so can't go on."""
+        if self.custom or (self.pieces and self.pieces[-1].rstrip()[-1:] not in ("}", "")):
+            return False  # the usual case, without joining the pieces
         text = self.text
-        return bool(text.strip()) and not self.custom and is_json_object(text)
+        return bool(text.strip()) and is_json_object(text)
 
 
 class CallCollector:

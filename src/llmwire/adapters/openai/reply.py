@@ -80,6 +80,7 @@ class ReplyReader:
         self._model: str | None = None
         self._usage: LLMUsage | None = None
         self._stop: StopInfo | None = None
+        self._field = ""  # the name that reasoning came under last
         self._choices = 1
         self._others = False
 
@@ -208,7 +209,7 @@ class ReplyReader:
         bare = event.message or event.delta
         if event.object == "error" or isinstance(bare, str):
             if not event.error:
-                self._fail({"message": bare})
+                self._fail({"message": bare, "type": event.type, "code": event.code})
         elif isinstance(bare, dict):
             try:
                 self._on_delta(msgspec.convert(bare, Delta), parts)
@@ -331,7 +332,7 @@ class ReplyReader:
         if text and not (own and entries):
             self._ensure_reasoning(field, parts)
             parts += self._writer.text_like("reasoning", text)
-        field = field or "reasoning_details"
+        field = self._field = field or self._field or "reasoning_details"
         for n, entry in enumerate(entries):
             if entry.get("type") == "reasoning.encrypted":
                 self._end_text(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from ...config import ProviderConfig
@@ -91,7 +92,9 @@ class ChatStreamDecoder:
         cut = ""
         try:
             yield from self._frames(self._sse.finish())
-        except DecodeError:
+        except DecodeError as e:
+            if e.body_excerpt.lstrip().startswith("<"):
+                raise
             cut = "the end of an event"
         if self.done:
             return
@@ -111,7 +114,7 @@ class ChatStreamDecoder:
         try:
             load_json(body.lstrip(b"\xef\xbb\xbf"))
         except ValueError:
-            if body.rstrip()[-1:] not in (b"}", b"]"):
+            if _is_cut_json(body):
                 raise self._cut_short("the end of the JSON object") from None
             # Not one object: lines before, or in place of, the events.
             yield from self._frames(self._sse.feed(body))
@@ -150,6 +153,13 @@ def read_whole(reader: ReplyReader, body: bytes) -> Iterator[LLMChunk]:
     last = reader.close()
     if last is not None:
         yield last
+
+
+def _is_cut_json(body: bytes) -> bool:
+    """Whether a bracket or a string in the body is still open at its end."""
+    bare = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", body, flags=re.DOTALL)
+    opened = bare.count(b"{") + bare.count(b"[")
+    return b'"' in bare or opened > bare.count(b"}") + bare.count(b"]")
 
 
 def _error_in(data: bytes) -> JSON:

@@ -84,6 +84,8 @@ class Event(Struct):
     message: Any = None
     """A bare message without choices, or the text of a bare error."""
     delta: Any = None
+    type: Any = None
+    code: Any = None
 
 
 KNOWN_REASONING = ("reasoning_content", "reasoning", "reasoning_text")
