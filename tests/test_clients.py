@@ -32,7 +32,7 @@ from llmwire import (
     TransportError,
 )
 from llmwire.testing import Fault, LocalServer, Reply
-from llmwire.transport import env_proxy
+from llmwire.transport import HTTPTransport, env_proxy
 
 ONCE = RetryPolicy(max_attempts=1)
 CLIENTS: dict[str, Callable[[], Any]] = {
@@ -40,6 +40,7 @@ CLIENTS: dict[str, Callable[[], Any]] = {
     "httpx": httpx.AsyncClient,
     "httpx2": httpx2.AsyncClient,
     "aiohttp": aiohttp.ClientSession,
+    "lean": HTTPTransport,
 }
 each_wire = pytest.mark.parametrize("wire", WIRES)
 each_client = pytest.mark.parametrize("client", CLIENTS)
@@ -55,7 +56,7 @@ async def backend_of(
             yield backend
     finally:
         if own is not None:
-            await (own.close() if client == "aiohttp" else own.aclose())
+            await (own.aclose() if "httpx" in client else own.close())
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

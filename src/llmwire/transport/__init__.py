@@ -9,6 +9,7 @@ from ..errors import ConfigError
 from .clients import AiohttpTransport as AiohttpTransport
 from .clients import HttpxTransport as HttpxTransport
 from .foreign import foreign_error as foreign_error
+from .lean import HTTPTransport as HTTPTransport
 from .network import env_proxy as env_proxy
 from .network import tls_context as tls_context
 from .seam import Outgoing as Outgoing
