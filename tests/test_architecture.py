@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 
 SRC = Path(__file__).parent.parent / "src" / "llmwire"
 MAX_LINES = 600
-MAX_DISTRIBUTIONS = 12
+MAX_DISTRIBUTIONS = 4
 
 # From the bottom up. A module imports from its own layer and from those below it. A package
 # stands for all modules in it.
@@ -46,7 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 PURE_LAYERS = 3
 """The lowest layers, which neither await nor ask the world for anything."""
 GENERATOR_FREE_TO = ("testing", "cli")
-OPTIONAL = ("aiohttp", "httpx", "httpx2", "google", "keyring")
+OPTIONAL = ("aiohttp", "httpx", "httpx2", "google", "httptools", "keyring")
 WORLD = "aiohttp asyncio concurrent ctypes google http.client http.server httpcore httpx httpx2 keyring multiprocessing "
 WORLD += "os pathlib queue random requests secrets select selectors signal socket ssl subprocess "
 WORLD += "tempfile threading time urllib.request urllib3 uuid"

@@ -16,7 +16,7 @@ from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
-from .transport import AiohttpTransport, Transport, TransportResponse, transport_for
+from .transport import HTTPTransport, Transport, TransportResponse, transport_for
 from .types import JSON, AvailableTool, LLMChunk, LLMMessage, StrToolChoice
 
 PROBE_TOKENS = 16
@@ -104,7 +104,7 @@ class GenericBackend:
         self.timeouts = timeouts or provider.timeouts
         self.retry = retry or RetryPolicy()
         self.budget = RetryBudget()
-        self._own = AiohttpTransport() if client is None else None
+        self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
 

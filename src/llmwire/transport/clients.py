@@ -1,15 +1,12 @@
-"""Clients that users bring, wrapped thinly: aiohttp, httpx, httpx2. Imported at first use."""
+"""Clients that users bring, wrapped thinly: aiohttp, httpx, httpx2. Their owners close them."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import weakref
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .foreign import foreign_error
-from .network import MAX_HEADER_BYTES, env_proxy, keepalive_socket, tls_context
 from .seam import Outgoing, TransportResponse
 
 if TYPE_CHECKING:
@@ -17,91 +14,26 @@ if TYPE_CHECKING:
 
 
 class AiohttpTransport:
-    """The default. Each event loop that uses it gets a pool of its own, closed with the loop."""
+    """Wraps an `aiohttp.ClientSession`, with the proxies, authorities and limits that it has."""
 
-    def __init__(self, session: aiohttp.ClientSession | None = None) -> None:
-        self._given = session
-        self._lock = threading.Lock()
-        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = (
-            weakref.WeakKeyDictionary()
-        )
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
 
     async def send(self, request: Outgoing) -> TransportResponse:
         import aiohttp
 
-        session = self._given or await self._pooled()
         try:
-            response = await session.request(
+            response = await self._session.request(
                 request.method,
                 _url(request.url),
                 headers=request.headers,
                 data=request.body,
                 allow_redirects=False,
-                proxy=None if self._given else env_proxy(request.url),
-                ssl=tls_context() if request.url.startswith("https:") and not self._given else True,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.connect_timeout),
             )
         except Exception as e:
             raise foreign_error(e, request.connect_timeout, "send") from e
         return _AiohttpResponse(response)
-
-    async def _pooled(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            pool = self._pools.get(loop)
-            if pool is None or pool.session.closed:
-                pool = self._pools[loop] = _Pool()
-        if pool.guard is None:
-            pool.guard = _close_with_loop(pool.session)
-            await pool.guard.__anext__()
-        return pool.session
-
-    async def close(self) -> None:
-        """Closes the pools: this loop's now, those of other loops as soon as they turn."""
-        here = asyncio.get_running_loop()
-        with self._lock:
-            pools = list(self._pools.items())
-            self._pools = weakref.WeakKeyDictionary()
-        for loop, pool in pools:
-            if loop is here:
-                await pool.close()
-            elif not loop.is_closed():
-                asyncio.run_coroutine_threadsafe(pool.close(), loop)
-
-
-class _Pool:
-    __slots__ = ("__weakref__", "guard", "session")
-
-    def __init__(self) -> None:
-        import aiohttp
-
-        self.guard: AsyncGenerator[None, None] | None = None
-        self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # a cap would make calls wait in silence; the caller sets concurrency
-                keepalive_timeout=30,
-                socket_factory=keepalive_socket,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-        )
-
-    async def close(self) -> None:
-        await self.session.close()
-        if self.guard is not None:
-            await self.guard.aclose()
-
-
-async def _close_with_loop(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Closes the session when its loop shuts down: asyncio closes open generators then.
-
-    This is what lets a backend be used without entering it and leave no socket behind.
-    """
-    try:
-        yield
-    finally:
-        await session.close()
 
 
 def _url(url: str) -> Any:
@@ -132,7 +64,7 @@ class _AiohttpResponse:
 
 
 class HttpxTransport:
-    """Wraps an `httpx.AsyncClient` or `httpx2.AsyncClient`; its owner closes it."""
+    """Wraps an `httpx.AsyncClient` or `httpx2.AsyncClient`."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -135,6 +135,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_pool",
+        "_reusable",
         "_surplus",
         "_transport",
         "_unread",
@@ -236,6 +237,8 @@ class Connection(asyncio.Protocol):
         has_length = "content-length" in self.headers
         chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
         self._until_eof = not (has_length or chunked)
+        # Asked here: after the end of the message llhttp has forgotten.
+        self._reusable = self._parser.should_keep_alive() and not self._until_eof
         self._wake()
 
     def on_body(self, body: bytes) -> None:
@@ -305,16 +308,14 @@ class Connection(asyncio.Protocol):
 
     def finished(self) -> None:
         """The reader has had enough: the connection is kept if its answer was whole."""
-        transport, parser, route = self._transport, self._parser, self.route
+        transport, route = self._transport, self.route
         if (
             self._complete
             and not self._surplus
             and self._broken is None
             and transport is not None
             and not transport.is_closing()
-            and parser is not None
-            and parser.should_keep_alive()
-            and not self._until_eof
+            and self._reusable
             and route is not None
         ):
             self._parser = None

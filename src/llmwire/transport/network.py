@@ -13,9 +13,6 @@ from urllib.request import (  # type: ignore[attr-defined]
     proxy_bypass_environment,
 )
 
-MAX_HEADER_BYTES = 64 * 1024
-"""A bound on one header line. Servers with long cookies or policy headers stay below 32 KiB."""
-
 
 def env_proxy(url: str) -> str | None:
     """The proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name for this address."""
@@ -44,14 +41,6 @@ def tls_context() -> ssl.SSLContext:
         if os.path.isdir(paths.openssl_capath):
             context.load_verify_locations(capath=paths.openssl_capath)
     return context
-
-
-def keepalive_socket(addr_info: Any) -> socket.socket:
-    """A socket with TCP keep-alive: streams are silent for minutes, and NATs forget."""
-    family, kind, proto, *_ = addr_info
-    sock = socket.socket(family, kind, proto)
-    keep_alive(sock)
-    return sock
 
 
 def keep_alive(sock: Any) -> None:
