@@ -8,10 +8,10 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.14 python3.13 python3.12 python3.
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types docs bench clean
+.PHONY: help demo test check lint types docs bench bench-peers clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## every wire format in a minute: no key, no network
 	@$(BIN)/llmwire demo
@@ -33,8 +33,11 @@ types: $(VENV)/.developed
 docs: $(VENV)/.developed ## rewrite the generated parts of the documents
 	@$(BIN)/python scripts/generated_docs.py
 
-bench: $(VENV)/.developed ## what a streamed chunk and a call cost, beside a raw reader
+bench: $(VENV)/.developed ## what chunks and calls cost, beside a raw reader
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-peers: $(VENV)/.developed ## the same beside other libraries; rewrites docs/performance.md
+	@$(BIN)/python -m bench --all --write $(ARGS)
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,293 +1,140 @@
 """Measures what llmwire costs, as ratios to a raw reader in the same run.
 
-    python -m bench [--rounds N] [--events N] [--json]
+    python -m bench                       our own drivers, the quick scenarios: about a minute
+    python -m bench --all                 every driver and every scenario: about ten minutes
+    python -m bench --all --write         and docs/performance.md with its plots made from it
+    python -m bench --scenario paced-text --driver llmwire --driver lm15
 
-CPU time of this process, per event or per call; rounds of both drivers alternate, and the ratio is
-the median of the pairs' ratios, so that a busy machine disturbs both alike. Every driver must have
-read the same text. Budgets: ARCHITECTURE.md, "What it may cost".
+CPU time of the driver's process. Each driver has its own process on one core; the server has
+another. Rounds of all drivers alternate, and a ratio is the median of the rounds' ratios to the raw
+driver, so that a busy machine disturbs both alike. Every driver must have read the same text.
+Libraries of others are installed from the package index into `.bench/`.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import gc
 import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from importlib.metadata import version
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from llmwire.adapters import ADAPTERS
-from llmwire.backend import GenericBackend
-from llmwire.config import ModelConfig, ProviderConfig
-from llmwire.request import LLMRequest
-from llmwire.types import LLMMessage
+import msgspec
 
-from . import wires
-from .raw import RawClient
-from .upstream import BURST_BYTES, pin
+from . import report
+from .checks import growth_rows
+from .drivers import BY_NAME, SPECS, Spec
+from .environments import UnavailableError, closure_of, machine
+from .measure import Bench, Row, import_rows, raise_file_limit
+from .scenarios import SCENARIOS, Scenario
+from .upstream import pin
 
-MODEL = ModelConfig("bench")
-HELLO = (LLMMessage("user", "hi"),)
-PAUSE_US = 200  # long enough that every event is a packet of its own, and read alone
+QUICK_DRIVERS = ("raw", "llmwire", "llmwire-aiohttp")
+QUICK_ROUNDS = 3
+OTHERS = ("import", "installed")
+"""Scenarios that are no driver's work."""
 
 
-class Row(NamedTuple):
-    what: str
-    unit: str
-    raw_us: float
-    ours_us: float
-    ratio: float
-    budget: float | None
-
-
-def paired(
-    what: str,
-    unit: str,
-    count: int,
-    rounds: int,
-    raw: Callable[[], object],
-    ours: Callable[[], object],
-    budget: float | None = None,
-    clock: Callable[[], float] = time.process_time,
-) -> Row:
-    """Alternates the two; each does `count` things a run. The first round only warms up."""
-    raw_times: list[float] = []
-    our_times: list[float] = []
-    for i in range(rounds + 1):
-        pair = [(raw, raw_times), (ours, our_times)]
-        for run, times in pair if i % 2 else reversed(pair):
-            gc.collect()
-            start = clock()
-            run()
-            elapsed = clock() - start
-            if i:
-                times.append(elapsed / count * 1e6)
-    ratio = statistics.median(o / r for o, r in zip(our_times, raw_times, strict=True))
-    return Row(
-        what, unit, statistics.median(raw_times), statistics.median(our_times), ratio, budget
-    )
-
-
-def same(got: str, expected: str, who: str) -> None:
-    if got != expected:
-        raise SystemExit(f"{who} read another text: {got[:80]!r}, not {expected[:80]!r}")
-
-
-# --- decoding alone -----------------------------------------------------------------------------
-
-
-def decode_rows(wire: wires.Wire, rounds: int) -> list[Row]:
-    adapter = ADAPTERS[wire.style]
-    provider = ProviderConfig("bench", "http://127.0.0.1", api_style=wire.style)
-    request = LLMRequest(model=MODEL, messages=HELLO, stream=True)
-    joined = b"".join(wire.events)
-    bursts = [joined[i : i + BURST_BYTES] for i in range(0, len(joined), BURST_BYTES)]
-
-    def decode(pieces: list[bytes]) -> Callable[[], None]:
-        def run() -> None:
-            decoder = adapter.stream_decoder(request, provider)
-            texts = []
-            for piece in pieces:
-                for chunk in decoder.feed(piece):
-                    texts.append(chunk.text)
-            for chunk in decoder.finish():
-                texts.append(chunk.text)
-            same("".join(texts), wire.text, "llmwire")
-
-        return run
-
-    def read(pieces: list[bytes]) -> Callable[[], None]:
-        def run() -> None:
-            reader = wire.raw_reader()
-            for piece in pieces:
-                reader.feed(piece)
-            same("".join(reader.texts), wire.text, "raw")
-
-        return run
-
-    def parse() -> None:
-        for _ in range(20):
-            same(adapter.parse_response(wire.answer, request, provider).text, wire.text, "llmwire")
-
-    def parse_raw() -> None:
-        for _ in range(20):
-            same(wire.raw_answer(wire.answer), wire.text, "raw")
-
-    n = len(wire.events)
-    single, name = list(wire.events), wire.style
-    return [
-        paired(
-            f"{name}: decode, an event a feed", "event", n, rounds, read(single), decode(single)
-        ),
-        paired(
-            f"{name}: decode, 64 KiB a feed", "event", n, rounds, read(bursts), decode(bursts), 2.0
-        ),
-        paired(f"{name}: decode, whole answer", "answer", 20, rounds, parse_raw, parse),
-    ]
-
-
-# --- over a socket ------------------------------------------------------------------------------
-
-
-def loopback_rows(wire: wires.Wire, port: int, rounds: int) -> list[Row]:
-    small_text = (wires.openai if wire.style == "openai" else wires.anthropic)(20).text
-    with asyncio.Runner() as runner:
-        raw = RawClient(port)
-        base = f"http://127.0.0.1:{port}/{wire.style}"
-        backends = {
-            what: GenericBackend(
-                provider=ProviderConfig("bench", f"{base}/{what}", api_style=wire.style)
-            )
-            for what in ("paced", "burst", "answer", "small")
-        }
-
-        def blocking(run: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-            async def main() -> None:
-                await run()
-
-            return lambda: runner.run(main())
-
-        def streaming(what: str) -> tuple[Callable[[], None], Callable[[], None]]:
-            async def ours() -> None:
-                texts = []
-                async with backends[what].complete_streaming(model=MODEL, messages=HELLO) as stream:
-                    async for chunk in stream:
-                        texts.append(chunk.text)
-                same("".join(texts), wire.text, "llmwire")
-
-            async def raws() -> None:
-                same(await raw.stream(wire, f"/{wire.style}/{what}"), wire.text, "raw")
-
-            return blocking(raws), blocking(ours)
-
-        def calling(
-            what: str, times: int, text: str
-        ) -> tuple[Callable[[], None], Callable[[], None]]:
-            async def ours() -> None:
-                for _ in range(times):
-                    reply = await backends[what].complete(model=MODEL, messages=HELLO)
-                    same(reply.text, text, "llmwire")
-
-            async def raws() -> None:
-                for _ in range(times):
-                    same(await raw.call(wire, f"/{wire.style}/{what}"), text, "raw")
-
-            return blocking(raws), blocking(ours)
-
-        n, name = len(wire.events), wire.style
-        rows = [
-            paired(
-                f"{name}: stream, an event a packet", "event", n, rounds, *streaming("paced"), 1.7
-            ),
-            paired(f"{name}: stream, in bursts", "event", n, rounds, *streaming("burst")),
-            paired(f"{name}: small call", "call", 50, rounds, *calling("small", 50, small_text)),
-            paired(f"{name}: long answer", "call", 20, rounds, *calling("answer", 20, wire.text)),
-        ]
-
-        async def close() -> None:
-            await raw.close()
-            for backend in backends.values():
-                await backend.close()
-
-        runner.run(close())
+def closure_rows(bench: Bench, chosen: list[Spec]) -> list[Row]:
+    """What installing each library brings."""
+    rows = []
+    for spec in chosen:
+        if spec.name != "llmwire" and not spec.is_peer:
+            continue
+        try:
+            found = closure_of(spec)
+        except UnavailableError as e:
+            bench.missing[f"{spec.name}, installed"] = str(e)
+            continue
+        limits = (3.0, 5.0) if spec.name == "llmwire" else (None, None)
+        count, size = float(found.distributions), found.megabytes
+        rows.append(Row("installed", spec.name, "distributions", count, budget=limits[0]))
+        rows.append(Row("installed size", spec.name, "MB", size, budget=limits[1]))
     return rows
 
 
-# --- importing ----------------------------------------------------------------------------------
+def chosen_scenarios(names: list[str], every: bool) -> tuple[list[Scenario], list[str]]:
+    """What to measure, and which of the others."""
+    if names:
+        known = {s.name: s for s in SCENARIOS}
+        unknown = [n for n in names if n not in known and n not in OTHERS]
+        if unknown:
+            every_name = ", ".join([*known, *OTHERS])
+            raise SystemExit(f"no scenario {', '.join(unknown)}; there are {every_name}")
+        return [known[n] for n in names if n in known], [n for n in names if n in OTHERS]
+    if every:
+        return list(SCENARIOS), list(OTHERS)
+    return [s for s in SCENARIOS if s.quick], ["import"]
 
 
-def import_rows(rounds: int) -> list[Row]:
-    import resource
-
-    def importing(code: str) -> Callable[[], None]:
-        def run() -> None:
-            subprocess.run([sys.executable, "-c", code], check=True)
-
-        return run
-
-    def children() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    raw = importing("import asyncio, ssl, msgspec")
-    return [
-        paired(what, "process", 1, rounds, raw, importing(code), budget, children)
-        for what, code, budget in (
-            ("import llmwire", "import llmwire", 1.3),
-            ("import of all its names", "from llmwire import *", None),
-        )
-    ]
+def chosen_drivers(names: list[str], every: bool) -> list[Spec]:
+    unknown = [n for n in names if n not in BY_NAME]
+    if unknown:
+        raise SystemExit(f"no driver {', '.join(unknown)}; there are {', '.join(BY_NAME)}")
+    if names:
+        return [BY_NAME[n] for n in names]
+    return list(SPECS) if every else [BY_NAME[n] for n in QUICK_DRIVERS]
 
 
-# --- the report ---------------------------------------------------------------------------------
+def say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
 
 
-def machine() -> dict[str, str]:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].partition(":")[2].strip() if names else cpu
-    return {
-        "python": platform.python_version(),
-        "llmwire": version("llmwire"),
-        "msgspec": version("msgspec"),
-        "aiohttp": version("aiohttp"),
-        "system": platform.system(),
-        "cpu": f"{os.cpu_count()} x {cpu}",
-    }
-
-
-def table(rows: list[Row]) -> str:
-    lines = [
-        f"{'CPU time per event or call':40}{'raw us':>10}{'llmwire us':>12}{'ratio':>8}  budget"
-    ]
-    for row in rows:
-        budget = f"{row.budget:g}" if row.budget is not None else ""
-        lines.append(
-            f"{row.what:40}{row.raw_us:10.2f}{row.ours_us:12.2f}{row.ratio:8.2f}  {budget}".rstrip()
-        )
-    return "\n".join(lines)
+def measure(options: argparse.Namespace) -> report.Report:
+    scenarios, others = chosen_scenarios(options.scenario, options.all)
+    drivers = chosen_drivers(options.driver, options.all or bool(options.scenario))
+    rounds = options.rounds or (None if options.all or options.scenario else QUICK_ROUNDS)
+    raise_file_limit()
+    pin(0)
+    start, rows = time.monotonic(), []
+    with Bench(drivers, rounds) as bench:
+        for scenario in scenarios:
+            say(f"{time.monotonic() - start:4.0f} s  {scenario.title}", options.quiet)
+            rows += bench.run(scenario)
+        if "import" in others:
+            say(f"{time.monotonic() - start:4.0f} s  importing", options.quiet)
+            rows += import_rows(bench, drivers, rounds or 5)
+        if "installed" in others:
+            say(f"{time.monotonic() - start:4.0f} s  what an installation brings", options.quiet)
+            rows += closure_rows(bench, drivers)
+        rows += growth_rows(rows)
+        seconds = time.monotonic() - start
+        return report.Report(rows, bench.missing, bench.versions, machine(), seconds)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="pairs of runs (default: 7)")
-    parser.add_argument("--events", type=int, default=wires.EVENTS, help="events of a stream")
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    options = parser.parse_args()
-
-    upstream = subprocess.Popen(
-        [sys.executable, "-m", "bench.upstream", str(options.events), str(PAUSE_US)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+    lines = (__doc__ or "").splitlines()
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=lines[0],
+        epilog="\n".join(lines[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    try:
-        pin(0)
-        assert upstream.stdout is not None
-        port = int(upstream.stdout.readline())
-        rows = []
-        for make in (wires.openai, wires.anthropic):
-            wire = make(options.events)
-            rows += decode_rows(wire, options.rounds * 2)
-            rows += loopback_rows(wire, port, options.rounds)
-        rows += import_rows(options.rounds)
-    finally:
-        upstream.terminate()
-        upstream.communicate()
-    if options.json:
-        print(json.dumps({"machine": machine(), "rows": [row._asdict() for row in rows]}, indent=1))
+    add: Any = parser.add_argument
+    add("--all", action="store_true", help="every driver, every scenario")
+    add("--scenario", action="append", default=[], metavar="NAME", help="only this; repeatable")
+    add("--driver", action="append", default=[], metavar="NAME", help="only this; repeatable")
+    add("--rounds", type=int, help="rounds of each scenario (default: each scenario's own)")
+    add("--json", action="store_true", help="print JSON, for programs")
+    add("--write", action="store_true", help="write docs/performance.md and its plots")
+    add(
+        "--from", dest="source", metavar="FILE", help="use a run saved with --json, measure nothing"
+    )
+    add("--quiet", action="store_true", help="say nothing while measuring")
+    options = parser.parse_args()
+    if options.source:
+        with open(options.source, "rb") as file:
+            found = msgspec.json.decode(file.read(), type=report.Report)
     else:
-        print(table(rows))
-        print("\n" + ", ".join(f"{k} {v}" for k, v in machine().items()))
+        found = measure(options)
+    if options.json:
+        print(json.dumps(msgspec.to_builtins(found), indent=1))
+    else:
+        print(report.table(found))
+    if options.write:
+        for path in report.write(found):
+            say(f"wrote {path}", options.quiet)
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ def test_a_builder_shares_its_text() -> None:
     bodies = set()
     for _ in range(1000):
         builder.add(chunk(text("b")))
-        bodies.add(id(builder._parts[0].body._pieces))  # type: ignore[union-attr]
+        bodies.add(id(builder.result().message.parts[0].body._pieces))
     assert len(bodies) == 1
 
 

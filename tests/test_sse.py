@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmwire.errors import TransportError
-from llmwire.sse import Frame, SSEDecoder
+from llmwire.sse import Frame, SSEDecoder, event_name
 
 
 def frames(*pieces: bytes, **options: Any) -> list[Frame]:
@@ -205,3 +206,32 @@ def test_single_bytes_are_not_joined_again_and_again() -> None:
 def test_many_events_in_one_piece() -> None:
     body = b"".join(b"data: %s\n\n" % json.dumps({"n": n}).encode() for n in range(5000))
     assert [json.loads(d)["n"] for d in data(body)] == list(range(5000))
+
+
+_EVENTS = st.sampled_from(
+    [b"data: {}\n\n", b"event: x\ndata: [1]\n\n", b": ping\n\n", b"data: a\ndata: b\n\n", b"\n"]
+    + [b"event: y\n\n", b"data: c\r\n\r\n", b"data:d\n\n", b"id: 7\ndata: e\n\n", b'{"error":1}\n']
+    + [b"event: z\ndata: 1\ndata: 2\n\n", b"data: \n\n", b"data: f", b"\xef\xbb\xbf"]
+)
+
+
+@given(st.lists(_EVENTS, max_size=8), st.lists(st.integers(0, 400), max_size=6))
+def test_ordinary_blocks_read_as_feed_reads_them(events: list[bytes], places: list[int]) -> None:
+    """Whichever way each packet takes, the frames are those of the general way."""
+    body = b"".join(events)
+    general = SSEDecoder()
+    wanted = [*general.feed(body), *general.finish()]
+    edges = [0, *sorted({p % (len(body) + 1) for p in places}), len(body)]
+    decoder, got = SSEDecoder(), []
+    for a, b in pairwise(edges):
+        block = decoder.ordinary(body[a:b])
+        if block is None:
+            got += decoder.feed(body[a:b])
+        else:
+            names, payloads = block
+            got += [
+                Frame(data, event_name(names[i]) if names else "")
+                for i, data in enumerate(payloads)
+            ]
+    got += decoder.finish()
+    assert got == wanted

@@ -11,15 +11,19 @@ from __future__ import annotations
 from typing import cast
 
 from .types import (
+    NOTHING,
+    Adaptation,
     FunctionCall,
     IncompleteReason,
     IncompleteToolCall,
     LLMChunk,
     LLMMessage,
+    LLMUsage,
     Part,
     PartDelta,
     ReasoningPart,
     RefusalPart,
+    StopInfo,
     TextPart,
     ToolCall,
     load_json,
@@ -138,26 +142,28 @@ class ChunkBuilder:
         "_parts",
         "_response_id",
         "_stop",
+        "_tail",
+        "_tail_at",
         "_usage",
-    )  # fmt: skip
+    )
 
     def __init__(self) -> None:
-        self._message = LLMChunk().message
+        self._message = NOTHING
         self._parts: list[Part | None] = []
         self._open: dict[tuple[int, str], list[int]] = {}
-        self._usage = LLMChunk().usage
-        self._stop = LLMChunk().stop
+        self._tail: list[str] = []  # text for the part at _tail_at, not joined to it yet
+        self._tail_at = -1
+        self._usage: LLMUsage | None = None
+        self._stop: StopInfo | None = None
         self._response_id: str | None = None
         self._model: str | None = None
         self._correlation_id: str | None = None
-        self._adaptations: list[object] = []
+        self._adaptations: list[Adaptation] = []
 
     def add(self, chunk: LLMChunk) -> None:
         """Joins a chunk to the right. Raises `ValueError` if the roles differ."""
         message = chunk.message
-        if message is not self._message and (
-            message.parts or message.name or message.role != LLMChunk().message.role
-        ):
+        if message != NOTHING and not self._extends_tail(message):
             self._add_message(message)
         if chunk.usage is not None:
             self._usage = chunk.usage if self._usage is None else self._usage.merged(chunk.usage)
@@ -172,9 +178,37 @@ class ChunkBuilder:
         if chunk.adaptations:
             self._adaptations.extend(chunk.adaptations)
 
+    def _extends_tail(self, message: LLMMessage) -> bool:
+        """Takes the usual case, text for the part that came last, without making a new delta."""
+        if self._tail_at < 0 or len(message.parts) != 1 or message.role is not self._message.role:
+            return False
+        part = message.parts[0]
+        last = self._parts[self._tail_at]
+        if (
+            type(part) is not PartDelta
+            or type(last) is not PartDelta
+            or part.index != last.index
+            or part.kind != last.kind
+            or type(part.body) is not str
+            or message.name is not None
+            or part != PartDelta(part.index, part.kind, part.body)
+        ):
+            return False
+        self._tail.append(part.body)
+        return True
+
+    def _join_tail(self) -> None:
+        if self._tail:
+            last = cast(PartDelta, self._parts[self._tail_at])
+            piece = PartDelta(last.index, last.kind, "".join(self._tail))
+            self._parts[self._tail_at] = join_deltas(last, piece)
+            self._tail = []
+        self._tail_at = -1
+
     def _add_message(self, message: LLMMessage) -> None:
+        self._join_tail()
         ours = self._message
-        if self._parts or ours.name or ours.role != LLMChunk().message.role:
+        if self._parts or ours != NOTHING:
             if ours.role != message.role:
                 raise ValueError(f"can't join a {message.role} message to one of {ours.role}")
             if ours.name and message.name and ours.name != message.name:
@@ -185,6 +219,7 @@ class ChunkBuilder:
             self._message = new_message(message.role, (), message.name)
         parts, open_ = self._parts, self._open
         for part in message.parts:
+            self._tail_at = -1
             if type(part) is not PartDelta:
                 parts.append(part)
                 continue
@@ -199,10 +234,15 @@ class ChunkBuilder:
                 parts.append(part)
                 if not part.end:
                     opened.append(at)
+            if not part.end:
+                self._tail_at = at
             parts[at] = close_delta(part) if part.start and part.end else part
 
     def result(self) -> LLMChunk:
         """The sum of what was added so far; later additions do not change it."""
+        at = self._tail_at
+        self._join_tail()
+        self._tail_at = at
         message = self._message
         return LLMChunk(
             new_message(message.role, tuple(p for p in self._parts if p is not None), message.name),
@@ -211,7 +251,7 @@ class ChunkBuilder:
             self._response_id,
             self._model,
             self._correlation_id,
-            tuple(self._adaptations),  # type: ignore[arg-type]
+            tuple(self._adaptations),
         )
 
 

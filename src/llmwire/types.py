@@ -42,7 +42,7 @@ class Role(StrEnum):
 # --- parts ------------------------------------------------------------------------------------
 
 
-class Native(Struct, frozen=True):
+class Native(Struct, frozen=True, gc=False):
     """Who issued opaque state, and the part of it that no portable field holds.
 
     State (a signature, encrypted reasoning, a server tool's block) is replayed only to the
@@ -56,7 +56,7 @@ class Native(Struct, frozen=True):
     payload: JSON = None
 
 
-class TextPart(Struct, frozen=True, tag="text", tag_field="type", omit_defaults=True):
+class TextPart(Struct, frozen=True, gc=False, tag="text", tag_field="type", omit_defaults=True):
     """Text. `citations` are the provider's own objects, in order."""
 
     text: str
@@ -67,7 +67,9 @@ class TextPart(Struct, frozen=True, tag="text", tag_field="type", omit_defaults=
 ReasoningKind = Literal["full", "summary", "redacted", "encrypted"]
 
 
-class ReasoningPart(Struct, frozen=True, tag="reasoning", tag_field="type", omit_defaults=True):
+class ReasoningPart(
+    Struct, frozen=True, gc=False, tag="reasoning", tag_field="type", omit_defaults=True
+):
     """What the model thought: text, and the state that proves or hides it.
 
     `signature` signs the text (it may sign an empty one); `data` is the whole content where the
@@ -81,21 +83,25 @@ class ReasoningPart(Struct, frozen=True, tag="reasoning", tag_field="type", omit
     native: Native | None = None
 
 
-class RefusalPart(Struct, frozen=True, tag="refusal", tag_field="type", omit_defaults=True):
+class RefusalPart(
+    Struct, frozen=True, gc=False, tag="refusal", tag_field="type", omit_defaults=True
+):
     """A refusal that the wire keeps apart from the text."""
 
     text: str
     native: Native | None = None
 
 
-class FunctionCall(Struct, frozen=True, omit_defaults=True):
+class FunctionCall(Struct, frozen=True, gc=False, omit_defaults=True):
     """A function's name and its arguments as the raw JSON text that came."""
 
     name: str = ""
     arguments: str = ""
 
 
-class ToolCall(Struct, frozen=True, tag="tool_call", tag_field="type", omit_defaults=True):
+class ToolCall(
+    Struct, frozen=True, gc=False, tag="tool_call", tag_field="type", omit_defaults=True
+):
     """A whole call: known to have ended, its arguments a JSON object (or free text if custom).
 
     What was cut off or is no object is an `IncompleteToolCall` instead. `id` is None where the
@@ -136,7 +142,7 @@ IncompleteReason = Literal["length", "cut", "content_filter", "invalid_json", "e
 
 
 class IncompleteToolCall(
-    Struct, frozen=True, tag="incomplete_tool_call", tag_field="type", omit_defaults=True
+    Struct, frozen=True, gc=False, tag="incomplete_tool_call", tag_field="type", omit_defaults=True
 ):
     """A call that must not be run: its text is not a whole JSON object, or its end never came.
 
@@ -151,20 +157,20 @@ class IncompleteToolCall(
     native: Native | None = None
 
 
-class BytesSource(Struct, frozen=True, tag="bytes", tag_field="type"):
+class BytesSource(Struct, frozen=True, gc=False, tag="bytes", tag_field="type"):
     """Content held here. In JSON, `data` is base64."""
 
     data: bytes
     media_type: str
 
 
-class UrlSource(Struct, frozen=True, tag="url", tag_field="type"):
+class UrlSource(Struct, frozen=True, gc=False, tag="url", tag_field="type"):
     """Content the provider fetches itself."""
 
     url: str
 
 
-class FileSource(Struct, frozen=True, tag="provider_file", tag_field="type"):
+class FileSource(Struct, frozen=True, gc=False, tag="provider_file", tag_field="type"):
     """Content uploaded to one provider before."""
 
     id: str
@@ -174,7 +180,7 @@ class FileSource(Struct, frozen=True, tag="provider_file", tag_field="type"):
 Source: TypeAlias = Union[BytesSource, UrlSource, FileSource]
 
 
-class ImagePart(Struct, frozen=True, tag="image", tag_field="type", omit_defaults=True):
+class ImagePart(Struct, frozen=True, gc=False, tag="image", tag_field="type", omit_defaults=True):
     """A picture. `detail` says how closely to look, where the wire has a word for it."""
 
     source: Source
@@ -182,7 +188,7 @@ class ImagePart(Struct, frozen=True, tag="image", tag_field="type", omit_default
     native: Native | None = None
 
 
-class AudioPart(Struct, frozen=True, tag="audio", tag_field="type", omit_defaults=True):
+class AudioPart(Struct, frozen=True, gc=False, tag="audio", tag_field="type", omit_defaults=True):
     """Sound: `format` as the wire names it (wav, mp3). `transcript` where the model spoke."""
 
     source: Source
@@ -191,7 +197,7 @@ class AudioPart(Struct, frozen=True, tag="audio", tag_field="type", omit_default
     native: Native | None = None
 
 
-class FilePart(Struct, frozen=True, tag="file", tag_field="type", omit_defaults=True):
+class FilePart(Struct, frozen=True, gc=False, tag="file", tag_field="type", omit_defaults=True):
     """A document (PDF or other)."""
 
     source: Source
@@ -199,14 +205,16 @@ class FilePart(Struct, frozen=True, tag="file", tag_field="type", omit_defaults=
     native: Native | None = None
 
 
-class CompactionPart(Struct, frozen=True, tag="compaction", tag_field="type", omit_defaults=True):
+class CompactionPart(
+    Struct, frozen=True, gc=False, tag="compaction", tag_field="type", omit_defaults=True
+):
     """A provider's summary of older turns, to be sent back in their place."""
 
     summary: str | None = None
     native: Native | None = None
 
 
-class OpaquePart(Struct, frozen=True, tag="opaque", tag_field="type", omit_defaults=True):
+class OpaquePart(Struct, frozen=True, gc=False, tag="opaque", tag_field="type", omit_defaults=True):
     """Content we do not interpret, kept for its issuer.
 
     `kind` is the wire's own type word; `data` is the block's JSON text.
@@ -217,7 +225,9 @@ class OpaquePart(Struct, frozen=True, tag="opaque", tag_field="type", omit_defau
     native: Native | None = None
 
 
-class ToolResultPart(Struct, frozen=True, tag="tool_result", tag_field="type", omit_defaults=True):
+class ToolResultPart(
+    Struct, frozen=True, gc=False, tag="tool_result", tag_field="type", omit_defaults=True
+):
     """What a tool returned, for the call with `call_id`."""
 
     call_id: str
@@ -237,7 +247,7 @@ class ToolResultPart(Struct, frozen=True, tag="tool_result", tag_field="type", o
 DeltaKind = Literal["text", "reasoning", "refusal", "tool_call"]
 
 
-class PartDelta(Struct, frozen=True, tag="delta", tag_field="type", omit_defaults=True):
+class PartDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type", omit_defaults=True):
     """A piece of the part at `index` of a streamed reply.
 
     `body` is the piece of text (for a tool call: of its arguments); read it as `text`. `id` and
@@ -321,7 +331,7 @@ class _MessageMeta(msgspec.StructMeta):
         return message
 
 
-class LLMMessage(Struct, frozen=True, omit_defaults=True, metaclass=_MessageMeta):
+class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_MessageMeta):
     """One turn: a role and its parts in order.
 
     `LLMMessage("user", "Hello")` is the simple case; `content`, `reasoning_content`,
@@ -514,7 +524,7 @@ _struct_new: Any = msgspec.StructMeta.__call__
 # --- tools ------------------------------------------------------------------------------------
 
 
-class AvailableFunction(Struct, frozen=True, omit_defaults=True):
+class AvailableFunction(Struct, frozen=True, gc=False, omit_defaults=True):
     """A function the model may call. `parameters` is a JSON Schema whose root is an object."""
 
     name: str
@@ -523,7 +533,7 @@ class AvailableFunction(Struct, frozen=True, omit_defaults=True):
     strict: bool | None = None
 
 
-class AvailableTool(Struct, frozen=True, omit_defaults=True):
+class AvailableTool(Struct, frozen=True, gc=False, omit_defaults=True):
     """A tool on offer. As `tool_choice` it means: call exactly this one."""
 
     function: AvailableFunction
@@ -536,17 +546,17 @@ StrToolChoice = Literal["auto", "none", "any", "required"]
 
 # --- chunks -----------------------------------------------------------------------------------
 
-_NOTHING = new_message(Role.assistant, ())
+NOTHING = new_message(Role.assistant, ())
 
 
-class LLMChunk(Struct, frozen=True, omit_defaults=True):
+class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
     """A reply or a piece of one.
 
     `a + b` joins neighbours; it is associative, `LLMChunk()` is its identity, and the sum of a
     stream equals the whole reply. Sums are cheap to extend; `accumulate` takes them all at once.
     """
 
-    message: LLMMessage = _NOTHING
+    message: LLMMessage = NOTHING
     usage: LLMUsage | None = None
     """None: the provider reported none (yet)."""
     stop: StopInfo | None = None
@@ -559,6 +569,9 @@ class LLMChunk(Struct, frozen=True, omit_defaults=True):
 
     @property
     def text(self) -> str:
+        parts = self.message.parts
+        if len(parts) == 1 and type(parts[0]) is PartDelta:  # nearly every chunk of a stream
+            return str(parts[0].body) if parts[0].kind == "text" else ""
         return self.message.text
 
     @property

@@ -10,7 +10,7 @@ from msgspec import Struct
 _struct_new: Any = msgspec.StructMeta.__call__
 
 
-class LLMUsage(Struct, frozen=True, omit_defaults=True):
+class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
     """Tokens of one call, as reported. None means that nobody said; it never means zero.
 
     input_total = input_uncached + cache_read + cache_write; output_total includes reasoning.
@@ -93,7 +93,7 @@ StopReason = Literal[
 ]
 
 
-class StopInfo(Struct, frozen=True, omit_defaults=True):
+class StopInfo(Struct, frozen=True, gc=False, omit_defaults=True):
     """Why the model stopped: our word, the provider's word, and what else it said about it.
 
     An unknown word is `other` with `raw` kept. Source: wire reference 12.5.
@@ -104,7 +104,7 @@ class StopInfo(Struct, frozen=True, omit_defaults=True):
     details: dict[str, Any] | None = None
 
 
-class Adaptation(Struct, frozen=True, omit_defaults=True):
+class Adaptation(Struct, frozen=True, gc=False, omit_defaults=True):
     """Something that was asked for, or came, and was changed for a wire. Never silent."""
 
     path: str

@@ -17,6 +17,7 @@ from llmwire.adapters import ADAPTERS, SERVER_HALVES
 from llmwire.errors import (
     BackendError,
     IncompleteStreamError,
+    OverloadedError,
     StreamError,
     UnsupportedError,
 )
@@ -97,6 +98,26 @@ def test_split_invariance(wire: str, case: str) -> None:
     for _ in range(5):
         places = [rnd.randrange(len(data) + 1) for _ in range(rnd.randrange(1, 9))]
         assert decoded(cut_at(data, places), asked, ours) == whole
+
+
+@each_wire
+@given(seed=st.integers(min_value=0, max_value=1000), named=st.booleans())
+def test_event_types_and_errors_at_any_cut(wire: str, seed: int, named: bool) -> None:
+    """Typed events, as some chat servers send them, and an error at the end."""
+    events, asked, ours = stream_of(wire, "long_text", size=40)
+    told = SERVER_HALVES[wire].prepare_stream_error(
+        OverloadedError("busy", type="overloaded_error", status=529, provider_message="busy")
+    )
+    if named and not events[0].startswith(b"event:"):
+        events = [b"event: message\n" + e for e in events]
+        told = b"event: error\n" + told
+    data = b"".join([*events[:-2], told])
+    whole, error = decode([data], asked, ours)
+    rnd = random.Random(seed)
+    places = [rnd.randrange(len(data) + 1) for _ in range(rnd.randrange(1, 30))]
+    chunks, other = decode(cut_at(data, places), asked, ours)
+    assert accumulate(chunks) == accumulate(whole)
+    assert isinstance(error, OverloadedError) and type(other) is type(error)
 
 
 @each_wire

@@ -64,6 +64,11 @@ class Headers(Mapping[str, str]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._items
 
+    @property
+    def by_lower_name(self) -> Mapping[str, tuple[str, str]]:
+        """Name as written and value, by the name in lower case."""
+        return self._items
+
     def replaced(self, other: Mapping[str, str]) -> Headers:
         """These headers with `other` over them; a name of `other` replaces ours in any case."""
         return Headers(self, other) if other else self

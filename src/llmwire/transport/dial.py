@@ -1,64 +1,29 @@
-"""From an address to a connected socket: names, happy eyeballs, proxies, TLS."""
+"""From a route to a connected protocol: names, happy eyeballs, proxies, TLS."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
+import collections
+import itertools
+import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypeVar
 
-from ..errors import ConfigError, TransportError
-from .network import env_proxy, keep_alive, tls_context
+from ..errors import TransportError
+from .address import Route
+from .network import keep_alive, tls_context
 
 P = TypeVar("P", bound=asyncio.Protocol)
+AddrInfo = tuple[Any, Any, int, str, Any]  # as `socket.getaddrinfo` gives it
 
 HAPPY_EYEBALLS_DELAY = 0.25
 """Seconds before the next address of a host is tried beside the first (RFC 8305, section 8)."""
 
+_HANDSHAKE_SECONDS = 600.0  # the clock of the whole dialling is the caller's
+
 MAX_PROXY_HEAD_BYTES = 64 * 1024
 """A bound on a proxy's answer to CONNECT."""
-
-
-class Route(NamedTuple):
-    """How a server is reached; connections on equal routes are interchangeable."""
-
-    scheme: str
-    host: str
-    port: int
-    proxy: tuple[str, str, int] | None = None
-    """Scheme, host and port of the proxy, if one stands in between."""
-    proxy_auth: str = ""
-
-    @property
-    def forward(self) -> bool:
-        """Whether the proxy is asked to forward requests; with TLS it opens a tunnel instead."""
-        return self.proxy is not None and self.scheme == "http"
-
-    def __repr__(self) -> str:
-        return f"Route({self.scheme}://{self.host}:{self.port})"
-
-
-def route_to(url: str, proxies: bool = True) -> Route:
-    """The route to a URL. Raises `ConfigError` for a proxy we can't use."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    proxy = env_proxy(url) if proxies else None
-    if proxy is None:
-        return Route(parts.scheme, host, port)
-    via = urlsplit(proxy)
-    if via.scheme not in ("http", "https") or not via.hostname:
-        raise ConfigError(
-            f"the environment names a proxy of kind {via.scheme!r}; only http and https proxies "
-            "are supported. Unset the variable, or name the host in NO_PROXY."
-        )
-    auth = ""
-    if via.username is not None:
-        pair = f"{unquote(via.username)}:{unquote(via.password or '')}"
-        auth = "Basic " + base64.b64encode(pair.encode()).decode()
-    default = 443 if via.scheme == "https" else 80
-    return Route(parts.scheme, host, port, (via.scheme, via.hostname, via.port or default), auth)
 
 
 async def dial(
@@ -82,9 +47,12 @@ async def dial(
         try:
             await tunnel.open(route)
             made = protocol()
-            loop = asyncio.get_running_loop()
-            transport = await loop.start_tls(
-                tunnel.transport, made, tls or tls_context(), server_hostname=route.host
+            transport = await asyncio.get_running_loop().start_tls(
+                tunnel.transport,
+                made,
+                tls or tls_context(),
+                server_hostname=route.host.rstrip("."),
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
             )
             if transport is None:
                 raise ConnectionResetError("the proxy closed the tunnel")
@@ -99,13 +67,85 @@ async def _connect(
     host: str, port: int, protocol: Callable[[], P], tls: ssl.SSLContext | None
 ) -> P:
     loop = asyncio.get_running_loop()
-    transport, made = await loop.create_connection(
-        protocol, host, port, ssl=tls, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
-    )
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        keep_alive(sock)
+    sock = await _socket_to(await _addresses(host, port))
+    if tls is None:
+        _, made = await loop.create_connection(protocol, sock=sock)
+    else:
+        _, made = await loop.create_connection(
+            protocol,
+            sock=sock,
+            ssl=tls,
+            server_hostname=host.rstrip("."),  # certificates name hosts without the root's dot
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+        )
     return made
+
+
+async def _addresses(host: str, port: int) -> list[AddrInfo]:
+    """The addresses of a host, its families taking turns (RFC 8305, section 4)."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass  # a name
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if not found:
+        raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
+    first = [info for info in found if info[0] == found[0][0]]
+    other = [info for info in found if info[0] != found[0][0]]
+    pairs = itertools.zip_longest(first, other)
+    return [info for pair in pairs for info in pair if info is not None]
+
+
+async def _socket_to(addresses: list[AddrInfo]) -> socket.socket:
+    """The first socket that connects; each next address is tried a moment after the last.
+
+    asyncio has the same (`happy_eyeballs_delay`), but loses the socket when it is cancelled at
+    the moment of connecting.
+    """
+    if len(addresses) == 1:
+        return await _connected(addresses[0])
+    todo = collections.deque(addresses)
+    running: set[asyncio.Task[socket.socket]] = set()
+    errors: list[BaseException] = []
+    try:
+        while todo or running:
+            if todo:
+                running.add(asyncio.create_task(_connected(todo.popleft())))
+            done, _ = await asyncio.wait(
+                running,
+                timeout=HAPPY_EYEBALLS_DELAY if todo else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for task in done:
+                running.discard(task)
+                error = task.exception()
+                if error is None:
+                    running |= done - {task}
+                    return task.result()
+                errors.append(error)
+        raise errors[0]
+    finally:
+        for task in running:
+            task.cancel()
+            task.add_done_callback(_close_socket)
+
+
+def _close_socket(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+async def _connected(address: AddrInfo) -> socket.socket:
+    family, kind, proto, _, place = address
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setblocking(False)
+        keep_alive(sock)
+        await asyncio.get_running_loop().sock_connect(sock, place)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class _Tunnel(asyncio.Protocol):
@@ -120,9 +160,11 @@ class _Tunnel(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        if self._answer.done():
+            self.transport.abort()  # before our handshake there is nothing to say
+            return
         self._data += data
-        ended = b"\r\n\r\n" in self._data or len(self._data) > MAX_PROXY_HEAD_BYTES
-        if ended and not self._answer.done():
+        if b"\r\n\r\n" in self._data or len(self._data) > MAX_PROXY_HEAD_BYTES:
             self._answer.set_result(self._data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -140,12 +182,15 @@ class _Tunnel(asyncio.Protocol):
         answer = await self._answer
         line = answer.partition(b"\r\n")[0].decode("latin-1")
         words = line.split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or words[1] != "200":
+        status = words[1] if len(words) > 1 and words[0].startswith("HTTP/1.") else ""
+        if not (len(status) == 3 and status.startswith("2") and b"\r\n\r\n" in answer):
+            hint = ". The proxy wants credentials" if status == "407" else ""
             raise TransportError(
-                f"the proxy refused to connect to {place}: {line or 'it closed the connection'}",
+                f"the proxy refused to connect to {place}: "
+                f"{line[:200] or 'it closed the connection'}{hint}",
                 kind="proxy",
                 phase="connect",
-                retryable=words[1:2] in (["502"], ["503"], ["504"]),
+                retryable=not status.startswith("4") or status == "429",
             )
         if answer.partition(b"\r\n\r\n")[2]:
             raise TransportError(

@@ -36,6 +36,7 @@ _BAD_ADDRESS = (
     "UnsupportedProtocol",
     "NonHttpUrlClientError",
 )
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST")
 _BAD_BYTES = ("ContentEncodingError", "DecodingError")
 
 
@@ -45,7 +46,8 @@ def foreign_error(e: Exception, connect_timeout: float | None, phase: Any) -> Ba
         return e
     chain = _causes(e)
     names = [c.__name__ for x in chain for c in type(x).__mro__]
-    if any(n in names for n in _CONNECT_TIMEOUTS):
+    timed_out = isinstance(e, TimeoutError) and e.errno is None and phase == "connect"
+    if timed_out or any(n in names for n in _CONNECT_TIMEOUTS):
         return TimeoutError_(
             f"no connection within {connect_timeout:g} s: the server can't be reached"
             if connect_timeout is not None
@@ -62,14 +64,19 @@ def foreign_error(e: Exception, connect_timeout: float | None, phase: Any) -> Ba
     if isinstance(e, UnicodeError | ValueError | TypeError) and phase == "send":
         # What the library says of a bad header can quote its value: a key must not leak.
         return ConfigError("the request can't be written as HTTP: a header or the address is bad")
-    kind = next((kind for name, kind in _KINDS if name in names), "read")
+    fallback = "connect" if phase == "connect" else "read"
+    kind = next((kind for name, kind in _KINDS if name in names), fallback)
     if kind == "connect" and any(isinstance(x, ssl.SSLError) for x in chain):
         kind = "tls"
     if kind == "connect" and any(isinstance(x, socket.gaierror) for x in chain):
         kind = "dns"
     if kind in ("dns", "connect", "tls", "proxy"):
         phase = "connect"
-    return BackendErrorBuilder.build_request_error(e, kind=kind, phase=phase)
+    error = BackendErrorBuilder.build_request_error(e, kind=kind, phase=phase)
+    if kind == "tls" and any(sign in str(e) for sign in _NOT_TLS):
+        error.message += " The server does not speak TLS here: is http:// meant, or another port?"
+        error.retryable = False
+    return error
 
 
 def _causes(e: BaseException | None) -> list[BaseException]:

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from ...config import ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, DecodeError, IncompleteStreamError
 from ...folding import is_json_object
 from ...request import LLMRequest
-from ...sse import Frame, SSEDecoder
+from ...sse import Frame, SSEDecoder, event_name
 from ...types import (
     JSON,
     Adaptation,
@@ -33,62 +33,8 @@ from ...types import (
 from ..base import canonical_json, chunk_of, decode_json
 from . import blocks
 from .blocks import API, CUT_REASONS, Block
+from .wire import DELTA_LINE, EVENT, HEAD, MESSAGE, TEXT_EVENT, Delta, Event, Head
 
-
-class _Delta(Struct):
-    """Every kind of delta in one: of each only its own fields are there."""
-
-    type: str = ""
-    text: str | None = None
-    partial_json: str | None = None
-    thinking: str | None = None
-    signature: str | None = None
-    citation: dict[str, JSON] | None = None
-    content: JSON = None
-    encrypted_content: JSON = None
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-    stop_details: JSON = None
-    container: JSON = None
-
-
-class _Event(Struct):
-    type: str | None = None
-    index: int | None = None
-    delta: _Delta | None = None
-    content_block: Raw = Raw(b"")
-    message: Raw = Raw(b"")
-    usage: JSON = None
-    error: JSON = None
-    context_management: JSON = None
-    input_transformations: JSON = None
-
-
-class _Head(Struct):
-    """The part of a stray or odd event that says whether it concerns us."""
-
-    type: JSON = None
-    error: JSON = None
-
-
-class _Message(Struct):
-    type: str | None = None
-    id: str | None = None
-    model: str | None = None
-    content: list[Raw] | None = None
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-    stop_details: JSON = None
-    usage: JSON = None
-    container: JSON = None
-    error: JSON = None
-    context_management: JSON = None
-    input_transformations: JSON = None
-
-
-_EVENT = msgspec.json.Decoder(_Event)
-_HEAD = msgspec.json.Decoder(_Head)
-_MESSAGE = msgspec.json.Decoder(_Message)
 _SSE = re.compile(rb"(\xef\xbb\xbf)?\s*(event:|data:|:)")
 _KNOWN = frozenset(
     (
@@ -146,14 +92,14 @@ def stream_error(error: JSON, request: LLMRequest, provider: ProviderConfig | No
 def parse_whole(body: bytes, request: LLMRequest, provider: ProviderConfig | None) -> LLMChunk:
     """A whole answer. Raises `StreamError` for an error object, `DecodeError` for anything else."""
     try:
-        message = _MESSAGE.decode(body)
+        message = MESSAGE.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         if body.lstrip()[:1] not in (b"{", b"["):
             if _SSE.match(body):  # asked for a whole answer, it streams all the same
                 decoder = MessagesDecoder(request, provider)
                 return accumulate([*decoder.feed(body), *decoder.finish()])
             raise not_messages(body, "JSON") from None
-        message = decode_json(_MESSAGE, well_formed(body), "the reply")
+        message = decode_json(MESSAGE, well_formed(body), "the reply")
     if message.type == "error" or message.error is not None:
         raise stream_error(message.error, request, provider)
     if message.content is None and message.stop_reason is None:
@@ -236,6 +182,7 @@ class MessagesDecoder:
         "_request",
         "_sse",
         "_started",
+        "_text_at",
         "_usage",
         "done",
         "keepalives",
@@ -248,6 +195,7 @@ class MessagesDecoder:
         self._provider = provider
         self._issuer = issuer_of(request, provider)
         self._open: dict[int, _Open] = {}
+        self._text_at = -1  # the block whose text is coming
         self._held: tuple[int, str] | None = None  # the last closed call: index, rest of its text
         self._cut: IncompleteReason | None = None
         self._notes: list[Adaptation] = []
@@ -259,10 +207,24 @@ class MessagesDecoder:
     def feed(self, data: bytes) -> Iterator[LLMChunk]:
         if self.done:
             return
-        for frame in self._sse.feed(data):
-            yield from self._on_frame(frame)
-            if self.done:
-                return
+        events = self._sse.ordinary(data)
+        if events is None:
+            for frame in self._sse.feed(data):
+                yield from self._on_frame(frame)
+                if self.done:
+                    break
+        else:
+            names, payloads = events
+            for i, payload in enumerate(payloads):
+                if self._text_at >= 0 and (not names or names[i] == DELTA_LINE):
+                    chunk = self._text_of(payload)
+                    if chunk is not None:
+                        yield chunk
+                        continue
+                name = event_name(names[i]) if names else ""
+                yield from self._on_frame(Frame(payload, name))
+                if self.done:
+                    break
         self.keepalives = self._pings + self._sse.comments
 
     def finish(self) -> Iterator[LLMChunk]:
@@ -290,25 +252,27 @@ class MessagesDecoder:
         if frame.stray:
             return self._on_stray(data)
         try:
-            event = _EVENT.decode(data)
+            event = EVENT.decode(data)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             odd = self._odd(frame)
             if odd is None:
                 return ()
             event = odd
-        delta = event.delta
-        if delta is None or event.type != "content_block_delta":
-            return self._on_event(event, frame)
-        index = event.index or 0
-        if delta.type == "text_delta" and delta.text:
-            # The common case: one typed decode, one delta, one chunk.
-            opened = self._open.get(index)
-            if opened is not None and opened.kind == "text":
-                piece = PartDelta(index, "text", delta.text)
-                return (LLMChunk(new_message(Role.assistant, (piece,))),)
-        return self._on_delta(index, delta)
+        return self._on_event(event, frame)
 
-    def _on_event(self, event: _Event, frame: Frame) -> tuple[LLMChunk, ...]:
+    def _text_of(self, data: bytes) -> LLMChunk | None:
+        """The chunk of an event that is a piece of the open text; None for any other."""
+        try:
+            event = TEXT_EVENT.decode(data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return None
+        text = event.delta.text
+        if event.index != self._text_at or not text:
+            return None
+        piece = PartDelta(event.index, "text", text)
+        return LLMChunk(new_message(Role.assistant, (piece,)))
+
+    def _on_event(self, event: Event, frame: Frame) -> tuple[LLMChunk, ...]:
         kind = "error" if frame.event == "error" else event.type or frame.event
         if kind == "content_block_start":
             return self._chunks(self._start(event.index or 0, event.content_block))
@@ -332,16 +296,16 @@ class MessagesDecoder:
             raise stream_error(error, self._request, self._provider)
         return ()
 
-    def _odd(self, frame: Frame) -> _Event | None:
+    def _odd(self, frame: Frame) -> Event | None:
         """An event that is not as the format says: of a kind we know, or it does not concern us."""
         data = frame.data
         if not data.strip() or data.strip() == b"[DONE]":  # sent by proxies in front of this wire
             return None
         data = well_formed(data)
         try:
-            head = _HEAD.decode(data)
+            head = HEAD.decode(data)
         except msgspec.ValidationError:
-            head = _Head()
+            head = Head()
         said = head.type if isinstance(head.type, str) else ""
         if head.error is not None and said not in _KNOWN:
             raise stream_error(head.error, self._request, self._provider)
@@ -354,7 +318,7 @@ class MessagesDecoder:
                 self._request,
                 self._provider,
             )
-        return decode_json(_EVENT, data, f"the event {kind}")
+        return decode_json(EVENT, data, f"the event {kind}")
 
     def _on_stray(self, data: bytes) -> tuple[LLMChunk, ...]:
         """A line that is no SSE: an error, or a whole answer by a server that does not stream."""
@@ -385,6 +349,7 @@ class MessagesDecoder:
             raise self._broken(f"content block {index} is not what the format says: {e}") from None
         kind = block.type
         self._open[index] = _Open(kind, raw, block)
+        self._text_at = index if kind == "text" else -1
         if kind == "text":
             citations = tuple(block.citations or ())
             native = self._issuer if citations else None
@@ -417,7 +382,7 @@ class MessagesDecoder:
             return [*parts, delta]
         return parts
 
-    def _on_delta(self, index: int, delta: _Delta) -> tuple[LLMChunk, ...]:
+    def _on_delta(self, index: int, delta: Delta) -> tuple[LLMChunk, ...]:
         kind = delta.type
         if kind == "text_delta":
             if not delta.text:
@@ -478,6 +443,8 @@ class MessagesDecoder:
 
     def _stop(self, index: int) -> list[Part]:
         opened = self._open.pop(index, None)
+        if index == self._text_at:
+            self._text_at = -1
         if opened is None:
             return []
         kind = opened.kind
@@ -521,7 +488,7 @@ class MessagesDecoder:
         self._started = True
         if not bytes(raw) or bytes(raw) == b"null":
             return ()
-        message = decode_json(_MESSAGE, bytes(raw), "message_start")
+        message = decode_json(MESSAGE, bytes(raw), "message_start")
         self._usage = blocks.merge_usage({}, message.usage)
         return (
             chunk_of(
@@ -532,8 +499,8 @@ class MessagesDecoder:
             ),
         )
 
-    def _on_message_delta(self, event: _Event) -> tuple[LLMChunk, ...]:
-        delta = event.delta or _Delta()
+    def _on_message_delta(self, event: Event) -> tuple[LLMChunk, ...]:
+        delta = event.delta or Delta()
         stop = blocks.stop_of(
             delta.stop_reason,
             delta.stop_sequence,

@@ -40,7 +40,7 @@ from ..base import ReplyWriter, canonical_json, chunk_of, without_surrogates
 from .calls import CallCollector
 from .reasoning import OpenReasoning
 from .usage import STOP_WORDS, usage_of
-from .wire import KNOWN_REASONING, Delta, Event, ToolCallDelta, event_decoder
+from .wire import KNOWN_REASONING, TEXT_EVENT, Delta, Event, ToolCallDelta, event_decoder
 
 DEFAULT_FIELD = "reasoning_content"
 NOT_AN_EVENT = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -73,7 +73,7 @@ class ReplyReader:
         self._writer = ReplyWriter()
         self._calls = CallCollector(self._writer)
         self._reasoning: OpenReasoning | None = None
-        self._text_at = -1  # the index of the open text part
+        self.text_at = -1  # the index of the open text part
         self._refused = False
         self._audio: list[dict[str, Any]] = []
         self._id: str | None = None
@@ -122,11 +122,21 @@ class ReplyReader:
             body_excerpt=data[:200].decode("utf-8", "replace"),
         )
 
+    def read_text(self, data: bytes) -> LLMChunk | None:
+        """What an event with nothing but text says; None for any other: `decode` and `read` it."""
+        if self.text_at < 0:
+            return None
+        try:
+            text = TEXT_EVENT.decode(data).choices[0].delta.content
+        except NOT_AN_EVENT:
+            return None
+        if not text:
+            return None
+        piece = PartDelta(self.text_at, "text", text)
+        return LLMChunk(new_message(Role.assistant, (piece,)))
+
     def read(self, event: Event) -> LLMChunk | None:
         """What an event says; None if that is nothing."""
-        if self._text_at >= 0 and (text := _only_text(event)):  # nearly every event of a stream
-            piece = PartDelta(self._text_at, "text", text)
-            return LLMChunk(new_message(Role.assistant, (piece,)))
         parts: list[Part] = []
         usage = event.usage
         word: str | None = None
@@ -248,7 +258,7 @@ class ReplyReader:
             self._on_text("", parts, tuple(a for a in delta.annotations if isinstance(a, dict)))
         if delta.refusal:
             self._refused = True
-            if self._text_at >= 0 or self._reasoning is not None:
+            if self.text_at >= 0 or self._reasoning is not None:
                 self._end_text(parts)
             parts += self._writer.text_like("refusal", delta.refusal, self._native(None))
         if delta.reasoning_opaque:
@@ -277,7 +287,7 @@ class ReplyReader:
         made = self._writer.text_like("text", text)
         last = made[-1]
         assert type(last) is PartDelta
-        self._text_at = last.index
+        self.text_at = last.index
         if citations:
             made[-1] = msgspec.structs.replace(last, citations=citations)
         parts += made
@@ -286,7 +296,7 @@ class ReplyReader:
         native = None
         if call.extra_content:
             native = self._native({"extra_content": call.extra_content})
-        if self._text_at >= 0 or self._reasoning is not None:
+        if self.text_at >= 0 or self._reasoning is not None:
             self._end_text(parts)
         parts += self._calls.add(call, native)
 
@@ -363,7 +373,7 @@ class ReplyReader:
 
     def _end_text(self, parts: list[Part]) -> None:
         reasoning, self._reasoning = self._reasoning, None
-        self._text_at = -1
+        self.text_at = -1
         if reasoning is None:
             parts += self._writer.end_text()
             return
@@ -449,48 +459,6 @@ class ReplyReader:
         if not parts and changed is None and not records:
             return None
         return chunk_of(parts, stop=changed, adaptations=records)
-
-
-def _only_text(event: Event) -> str | None:
-    """The text of an event that says nothing else."""
-    choices = event.choices
-    if (
-        choices is None
-        or len(choices) != 1
-        or event.usage is not None
-        or event.error is not None
-        or event.x_groq is not None
-        or event.base_resp is not None
-    ):
-        return None
-    choice = choices[0]
-    if (
-        choice is None
-        or choice.index
-        or choice.finish_reason
-        or choice.usage is not None
-        or choice.error is not None
-    ):
-        return None
-    delta = choice.delta
-    if (
-        delta is None
-        or type(delta.content) is not str
-        or delta.tool_calls is not None
-        or delta.reasoning_content is not None
-        or delta.reasoning is not None
-        or delta.reasoning_text is not None
-        or delta.custom_reasoning is not None
-        or delta.reasoning_details is not None
-        or delta.reasoning_opaque is not None
-        or delta.refusal
-        or delta.function_call is not None
-        or delta.annotations is not None
-        or delta.audio is not None
-        or delta.images is not None
-    ):
-        return None
-    return delta.content
 
 
 def _entry_text(entry: dict[str, Any]) -> str:

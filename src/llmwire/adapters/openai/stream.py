@@ -9,7 +9,7 @@ from ...config import ProviderConfig
 from ...errors import DecodeError, IncompleteStreamError
 from ...providers import dialect_of
 from ...request import LLMRequest
-from ...sse import Frame, SSEDecoder
+from ...sse import Frame, SSEDecoder, event_name
 from ...types import JSON, LLMChunk, load_json
 from .reply import NOT_AN_EVENT, ReplyReader
 from .wire import Event
@@ -44,7 +44,18 @@ class ChatStreamDecoder:
         if self._plain is not None:
             self._plain.append(data)
             return
-        yield from self._frames(self._sse.feed(data))
+        events = None if self.done else self._sse.ordinary(data)
+        if events is None:
+            yield from self._frames(self._sse.feed(data))
+        else:
+            names, payloads = events
+            for i, payload in enumerate(payloads):
+                chunk = None if names else self._reader.read_text(payload)
+                if chunk is not None:
+                    yield chunk
+                else:
+                    name = event_name(names[i]) if names else ""
+                    yield from self._frames((Frame(payload, name),))
         self.keepalives = self._sse.comments + self._pings
 
     def _frames(self, frames: Iterable[Frame]) -> Iterator[LLMChunk]:
