@@ -78,41 +78,8 @@ def fitted(messages: Sequence[LLMMessage], issuer: Native, log: Log) -> tuple[LL
     """The history with its calls paired, its ids legal and foreign state gone."""
     found = close_parts(messages, log)
     found = drop_foreign(found, issuer, log)
-    found = _unique_ids(found, log)
     found = pair_tool_calls(found, log)
     return tuple(fit_ids(found, "anthropic64", log))
-
-
-def _unique_ids(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage]:
-    """Call ids that no other call has. Some servers start counting anew with each reply."""
-    seen: set[str] = set()
-    renamed: dict[str, list[str]] = {}  # id of this turn's calls -> what they are called now
-    out: list[LLMMessage] = []
-    for i, message in enumerate(messages):
-        parts: list[Part] = []
-        if message.role is Role.assistant:
-            renamed = {}
-        for j, part in enumerate(message.parts):
-            if type(part) is ToolCall and part.id:
-                fresh, n = part.id, 1
-                while fresh in seen:
-                    n += 1
-                    fresh = f"{part.id}_{n}"
-                seen.add(fresh)
-                renamed.setdefault(part.id, []).append(fresh)
-                if fresh != part.id:
-                    why = "an earlier call has this id"
-                    log.add("substituted", f"messages[{i}].parts[{j}].id", why, part.id, fresh)
-                    part = ToolCall(fresh, part.function, part.kind, part.native)
-            elif type(part) is ToolResultPart and part.call_id in renamed:
-                names = renamed[part.call_id]
-                name = names.pop(0) if len(names) > 1 else names[0]
-                if name != part.call_id:
-                    part = ToolResultPart(name, part.content, part.name, part.is_error, part.native)
-            parts.append(part)
-        changed = any(a is not b for a, b in zip(parts, message.parts, strict=True))
-        out.append(message.with_parts(parts) if changed else message)
-    return out
 
 
 def split_system(
