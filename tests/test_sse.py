@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -74,6 +73,42 @@ def test_grammar_byte_by_byte_and_at_every_cut(name: str, raw: bytes, wanted: li
     for i in range(len(raw)):
         assert frames(raw[:i], raw[i:]) == wanted
         assert frames(raw[:i], b"", raw[i:]) == wanted
+
+
+SHAPES = (
+    b"event: x\ndata: a\n\ndata: b\n\n",
+    b"event: x\n\nevent: y\ndata: 1\ndata: 2\n\ndata: 3\n\n",
+    b"data: a\n\nevent: x\ndata: b\n\n: c\n\ndata: d\n\n",
+    b"event: x\ndata: a\n\nevent: y\ndata: b\n\nid: 1\ndata: c\n",
+)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("body", [*SHAPES, *(body for _, body, _ in CASES)])
+def test_every_cut_of_every_shape(body: bytes, end: bytes) -> None:
+    """In two at every place, and byte by byte; through `feed`, and through `ordinary` first."""
+    body = body.replace(b"\n", end) if b"\r" not in body else body
+    wanted = frames(body)
+    splits = [[body[:i], body[i:]] for i in range(len(body) + 1)]
+    for pieces in [*splits, [body[i : i + 1] for i in range(len(body))]]:
+        assert frames(*pieces) == wanted, pieces
+        assert frames_of_blocks(pieces) == wanted, pieces
+
+
+def frames_of_blocks(pieces: list[bytes]) -> list[Frame]:
+    """What the decoders do: `ordinary` where it can, else `feed`."""
+    decoder, got = SSEDecoder(), []
+    for piece in pieces:
+        block = decoder.ordinary(piece)
+        if block is None:
+            got += decoder.feed(piece)
+        else:
+            names, payloads = block
+            got += [
+                Frame(data, event_name(names[i]) if names else "")
+                for i, data in enumerate(payloads)
+            ]
+    return got + list(decoder.finish())
 
 
 PIECES = [
@@ -208,30 +243,17 @@ def test_many_events_in_one_piece() -> None:
     assert [json.loads(d)["n"] for d in data(body)] == list(range(5000))
 
 
-_EVENTS = st.sampled_from(
-    [b"data: {}\n\n", b"event: x\ndata: [1]\n\n", b": ping\n\n", b"data: a\ndata: b\n\n", b"\n"]
-    + [b"event: y\n\n", b"data: c\r\n\r\n", b"data:d\n\n", b"id: 7\ndata: e\n\n", b'{"error":1}\n']
-    + [b"event: z\ndata: 1\ndata: 2\n\n", b"data: \n\n", b"data: f", b"\xef\xbb\xbf"]
-)
+_EVENTS = st.sampled_from([
+    b"data: {}\n\n", b"event: x\ndata: [1]\n\n", b": ping\n\n", b"data: a\ndata: b\n\n", b"\n",
+    b"event: y\n\n", b"data: c\r\n\r\n", b"data:d\n\n", b"id: 7\ndata: e\n\n", b'{"error":1}\n',
+    b"event: z\ndata: 1\ndata: 2\n\n", b"data: \n\n", b"data: f", b"\xef\xbb\xbf",
+])  # fmt: skip
 
 
 @given(st.lists(_EVENTS, max_size=8), st.lists(st.integers(0, 400), max_size=6))
 def test_ordinary_blocks_read_as_feed_reads_them(events: list[bytes], places: list[int]) -> None:
     """Whichever way each packet takes, the frames are those of the general way."""
     body = b"".join(events)
-    general = SSEDecoder()
-    wanted = [*general.feed(body), *general.finish()]
+    wanted = frames(body)
     edges = [0, *sorted({p % (len(body) + 1) for p in places}), len(body)]
-    decoder, got = SSEDecoder(), []
-    for a, b in pairwise(edges):
-        block = decoder.ordinary(body[a:b])
-        if block is None:
-            got += decoder.feed(body[a:b])
-        else:
-            names, payloads = block
-            got += [
-                Frame(data, event_name(names[i]) if names else "")
-                for i, data in enumerate(payloads)
-            ]
-    got += decoder.finish()
-    assert got == wanted
+    assert frames_of_blocks([body[a:b] for a, b in itertools.pairwise(edges)]) == wanted

@@ -110,7 +110,7 @@ def test_event_types_and_errors_at_any_cut(wire: str, seed: int, named: bool) ->
     )
     if named and not events[0].startswith(b"event:"):
         events = [b"event: message\n" + e for e in events]
-        told = b"event: error\n" + told
+        told = b'event: error\ndata: {"message":"busy","type":"overloaded_error"}\n\n'
     data = b"".join([*events[:-2], told])
     whole, error = decode([data], asked, ours)
     rnd = random.Random(seed)

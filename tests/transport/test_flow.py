@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from peers import OK, Peer, body_of, fetch, outgoing, play, read_request, saying, until
+from peers import OK, Peer, body_of, fetch, outgoing, read_request, saying, until
 
 from llmwire.errors import TimeoutError_, TransportError
 from llmwire.transport import HTTPTransport
@@ -58,9 +58,6 @@ async def test_a_slow_reader_bounds_memory() -> None:
 async def test_leaving_a_whole_but_unread_answer_keeps_a_working_connection() -> None:
     body = b"x" * (HIGH_WATER + 2**18)
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-    played = await play([answer])
-    connection, sock = played.connection, played.socket
-    assert played.body == body and not sock.paused
     transport = HTTPTransport()
     async with Peer(saying(answer, OK)) as peer:
         response = await transport.send(outgoing(peer.url))
@@ -68,7 +65,6 @@ async def test_leaving_a_whole_but_unread_answer_keeps_a_working_connection() ->
         response.close()  # unread, and perhaps paused
         assert await fetch(transport, peer.url) == b"hello"
         await transport.close()
-    del connection
 
 
 async def test_a_large_request_to_a_server_that_reads_slowly() -> None:
@@ -238,7 +234,7 @@ async def test_cancelling_at_any_turn_of_the_loop() -> None:
         async with Peer(saying(OK), tls=context) as peer:
             turns = finished = 0
             while finished < 3:
-                task = asyncio.create_task(fetch(transport, peer.url.replace("127.0.0.1", NAME)))
+                task = asyncio.create_task(fetch(transport, peer.url))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 if task.done():
@@ -253,9 +249,6 @@ async def test_cancelling_at_any_turn_of_the_loop() -> None:
                     await until(lambda: peer.open == 0)
                 turns += 1
             await transport.close()
-
-
-NAME = "127.0.0.1"
 
 
 async def test_a_call_inside_a_timeout_ends_with_it() -> None:

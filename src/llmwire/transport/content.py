@@ -39,12 +39,14 @@ class Inflater:
             self._held = b""
         elif self._zlib.eof:
             data = data.lstrip(b"\0")  # gzip files may be padded
-            if data and self._deflate:
+            self.tail = b""
+            if not data:
+                return b""
+            if self._deflate:
                 raise _broken("bytes follow its end")
-            if data:
-                self._zlib = zlib.decompressobj(_GZIP)
+            self._zlib = zlib.decompressobj(_GZIP)
         try:
-            out = self._zlib.decompress(data, STEP) if data else b""
+            out = self._zlib.decompress(data, STEP)
         except zlib.error as e:
             raise _broken(str(e)) from e
         self.tail = self._zlib.unconsumed_tail or self._zlib.unused_data
