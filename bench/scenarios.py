@@ -99,6 +99,7 @@ def _streams() -> list[Scenario]:
                 styles=(style,),
                 strict=True,
                 quick=kind == "text",
+                rounds=7,
             )
         )
     for kind, style, title in KINDS:

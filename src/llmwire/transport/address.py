@@ -13,6 +13,7 @@ from .network import env_proxy
 from .seam import Outgoing
 
 _TARGET = re.compile(r"[!-~]*")
+_BLANKS = re.compile(r"[\x00-\x20\x7f]")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -85,6 +86,8 @@ def _through(proxy: str, route: Route) -> Route:
 
 def _taken_apart(url: str, what: str) -> tuple[str, str, int, str | None, str]:
     """Scheme, host, port, user information and target. The URL stays out of every text."""
+    if _BLANKS.search(url):  # urlsplit drops some of them in silence
+        raise ConfigError(f"{what} has white space or control characters in it")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -95,7 +98,7 @@ def _taken_apart(url: str, what: str) -> tuple[str, str, int, str | None, str]:
     if scheme not in _PORTS or not host or port == 0 or not _TARGET.fullmatch(host):
         raise ConfigError(f"{what} must start with http:// or https:// and name a host")
     user, at, _ = parts.netloc.rpartition("@")
-    # By hand, since urlsplit drops tabs, line ends and an empty query.
+    # By hand, since urlsplit drops an empty query.
     target = re.sub(r"^[^:/?#]+://[^/?#]*", "", url, count=1).partition("#")[0]
     if not target.startswith("/"):
         target = "/" + target

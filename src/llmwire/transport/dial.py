@@ -8,7 +8,7 @@ import itertools
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..errors import TransportError
 from .address import Route
@@ -32,53 +32,80 @@ async def dial(
     """A connected protocol. Raises what asyncio raises, and `TransportError` for proxies."""
     async with asyncio.timeout(timeout):
         if route.proxy is None:
-            context = (tls or tls_context()) if route.scheme == "https" else None
-            return await _connect(route.host, route.port, protocol, context)
-        scheme, host, port = route.proxy
-        outer = tls_context() if scheme == "https" else None
+            plain = await _opened(route.host, route.port)
+        else:
+            plain = await _through_proxy(route)
         try:
-            if route.forward:
-                return await _connect(host, port, protocol, outer)
-            tunnel = await _connect(host, port, _Tunnel, outer)
-        except OSError as e:
-            raise TransportError(
-                f"the proxy {host}:{port} can't be reached: {e}", kind="proxy", phase="connect"
-            ) from e
-        try:
-            await tunnel.open(route)
             made = protocol()
-            transport = await asyncio.get_running_loop().start_tls(
-                tunnel.transport,
-                made,
-                tls or tls_context(),
-                server_hostname=route.host.rstrip("."),
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
-            )
-            if transport is None:
-                raise ConnectionResetError("the proxy closed the tunnel")
-            made.connection_made(transport)
+            if route.scheme == "https":
+                await _secured(plain.transport, made, tls or tls_context(), route.host)
+            else:
+                plain.transport.set_protocol(made)
+                made.connection_made(plain.transport)
         except BaseException:
-            tunnel.transport.abort()
+            plain.transport.abort()
             raise
         return made
 
 
-async def _connect(
-    host: str, port: int, protocol: Callable[[], P], tls: ssl.SSLContext | None
-) -> P:
-    loop = asyncio.get_running_loop()
+async def _through_proxy(route: Route) -> _Plain:
+    assert route.proxy is not None
+    scheme, host, port = route.proxy
+    try:
+        plain = await _opened(host, port)
+        if scheme == "https":
+            try:
+                secure = _Plain()
+                await _secured(plain.transport, secure, tls_context(), host)
+            except BaseException:
+                plain.transport.abort()
+                raise
+            plain = secure
+    except OSError as e:
+        raise TransportError(
+            f"the proxy {host}:{port} can't be reached: {e}", kind="proxy", phase="connect"
+        ) from e
+    if not route.forward:
+        try:
+            await plain.ask_for_tunnel(route)
+        except BaseException:
+            plain.transport.abort()
+            raise
+    return plain
+
+
+async def _opened(host: str, port: int) -> _Plain:
     sock = await _socket_to(await _addresses(host, port))
-    if tls is None:
-        _, made = await loop.create_connection(protocol, sock=sock)
-    else:
-        _, made = await loop.create_connection(
-            protocol,
-            sock=sock,
-            ssl=tls,
-            server_hostname=host.rstrip("."),  # certificates name hosts without the root's dot
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
-        )
-    return made
+    loop = asyncio.get_running_loop()
+    # Shielded: event loops differ in who closes the socket when this is cancelled. It does not
+    # wait for the network.
+    opening = asyncio.ensure_future(loop.create_connection(_Plain, sock=sock))
+    try:
+        _, plain = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_abort)
+        raise
+    return plain
+
+
+def _abort(opening: asyncio.Future[tuple[asyncio.Transport, _Plain]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].abort()
+
+
+async def _secured(
+    transport: asyncio.Transport, protocol: asyncio.Protocol, tls: ssl.SSLContext, host: str
+) -> None:
+    secure = await asyncio.get_running_loop().start_tls(
+        transport,
+        protocol,
+        tls,
+        server_hostname=host.rstrip("."),  # certificates name hosts without the root's dot
+        ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+    )
+    if secure is None:
+        raise ConnectionResetError("the connection closed before it was secure")
+    protocol.connection_made(secure)
 
 
 async def _addresses(host: str, port: int) -> list[AddrInfo]:
@@ -148,30 +175,30 @@ async def _connected(address: AddrInfo) -> socket.socket:
     return sock
 
 
-class _Tunnel(asyncio.Protocol):
-    """Asks a proxy for a tunnel."""
+class _Plain(asyncio.Protocol):
+    """Holds a connection on which nothing was said yet, but perhaps a proxy asked for a tunnel."""
+
+    transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self.transport: Any = None
         self._data = b""
-        self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answer: asyncio.Future[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._answer.done():
-            self.transport.abort()  # before our handshake there is nothing to say
-            return
         self._data += data
-        if b"\r\n\r\n" in self._data or len(self._data) > MAX_PROXY_HEAD_BYTES:
+        if self._answer is None or self._answer.done():
+            self.transport.abort()  # nobody asked for anything
+        elif b"\r\n\r\n" in self._data or len(self._data) > MAX_PROXY_HEAD_BYTES:
             self._answer.set_result(self._data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._answer.done():
+        if self._answer is not None and not self._answer.done():
             self._answer.set_result(self._data)
 
-    async def open(self, route: Route) -> None:
+    async def ask_for_tunnel(self, route: Route) -> None:
         """Raises `TransportError` with the proxy's own words unless it opens the tunnel."""
         host = f"[{route.host}]" if ":" in route.host else route.host
         auth = f"Proxy-Authorization: {route.proxy_auth}\r\n" if route.proxy_auth else ""
@@ -179,6 +206,7 @@ class _Tunnel(asyncio.Protocol):
         self.transport.write(
             f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{auth}\r\n".encode("latin-1")
         )
+        self._answer = asyncio.get_running_loop().create_future()
         answer = await self._answer
         line = answer.partition(b"\r\n")[0].decode("latin-1")
         words = line.split(" ", 2)
