@@ -236,6 +236,17 @@ async def test_nobody_listens() -> None:
     assert "gone" in str(caught.value)
 
 
+async def test_an_error_in_an_unknown_coding_is_still_that_error(
+    llmwire_server: LocalServer,
+) -> None:
+    async with backend_of(llmwire_server, "openai", retry=ONCE) as backend:
+        llmwire_server.reply(
+            Reply(status=429, body=b"\x8b\x02", headers={"content-encoding": "br"})
+        )
+        with pytest.raises(RateLimitError):
+            await backend.complete(model="m", messages=[QUESTION])
+
+
 async def test_a_server_that_speaks_no_http(llmwire_server: LocalServer) -> None:
     async with backend_of(llmwire_server, "openai", retry=ONCE) as backend:
         llmwire_server.reply(Reply(raw=b"SSH-2.0-OpenSSH_9.2\r\n"))

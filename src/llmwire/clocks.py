@@ -7,13 +7,17 @@ of times, not ten thousand.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from typing import Literal, TypeVar
+
+from msgspec import structs
 
 from .config import Timeouts
 from .errors import Phase, TimeoutError_
 
 T = TypeVar("T")
+_NEVER = math.inf
 Clock = Literal["connect", "headers", "first_content", "idle", "total"]
 
 _PHASES: dict[str, Phase] = {
@@ -38,16 +42,28 @@ class Clocks:
     `bytes_received` and `keepalives` are evidence, put into the error when a clock runs out.
     """
 
-    __slots__ = ("_clock", "_deadline", "_expired", "_limit_at", "_loop", "_task", "_timer",
-                 "bytes_received", "keepalives", "timeouts")  # fmt: skip
+    __slots__ = (
+        "_clock",
+        "_deadline",
+        "_expired",
+        "_limit_at",
+        "_loop",
+        "_seconds",
+        "_task",
+        "_timer",
+        "_timer_at",
+        "bytes_received",
+        "keepalives",
+    )  # fmt: skip
 
     def __init__(self, timeouts: Timeouts, loop: asyncio.AbstractEventLoop) -> None:
-        self.timeouts = timeouts
         self._loop = loop
+        self._seconds: dict[str, float | None] = structs.asdict(timeouts)
         self._deadline = None if timeouts.total is None else loop.time() + timeouts.total
         self._clock: Clock = "total"
         self._limit_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = _NEVER
         self._task: asyncio.Task[object] | None = None
         self._expired = False
         self.bytes_received = 0
@@ -59,18 +75,17 @@ class Clocks:
 
     def start(self, clock: Clock) -> None:
         """From now on this clock runs, from its beginning."""
-        seconds: float | None = getattr(self.timeouts, clock)
+        seconds = self._seconds[clock]
         self._clock = clock
         self._limit_at = None if seconds is None else self._loop.time() + seconds
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
         """The result of `awaitable`, or `TimeoutError_` when the running clock runs out first."""
-        task = asyncio.current_task()
+        task = self._task = asyncio.current_task(self._loop)
         assert task is not None
         at = self._next()
-        if at is not None and (self._timer is None or self._timer.when() > at):
+        if at is not None and at < self._timer_at:
             self._arm(at)
-        self._task = task
         cancelling = task.cancelling()
         try:
             return await awaitable
@@ -86,6 +101,7 @@ class Clocks:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._timer_at = _NEVER
 
     def error(self, clock: Clock | None = None) -> TimeoutError_:
         """What to raise for the clock that ran out."""
@@ -94,7 +110,7 @@ class Clocks:
                 self._limit_at is None or self._deadline <= self._limit_at
             )
             clock = "total" if deadline_first else self._clock
-        seconds: float | None = getattr(self.timeouts, clock)
+        seconds = self._seconds[clock]
         return TimeoutError_(
             f"no answer within {seconds:g} s ({clock} timeout): {_HINTS[clock]}; "
             f"{self.bytes_received:,} bytes and {self.keepalives} keep-alives had come. "
@@ -117,9 +133,11 @@ class Clocks:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(at, self._on_timer)
+        self._timer_at = at
 
     def _on_timer(self) -> None:
         self._timer = None
+        self._timer_at = _NEVER
         at = self._next()
         if at is None:
             return

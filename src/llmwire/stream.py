@@ -68,6 +68,7 @@ class ReplyStream:
         self._clocks: Clocks | None = None
         self._failure: BaseException | None = None  # why the reply did not come to its end
         self._error: BackendError | None = None  # to be raised once the queue is empty
+        self._attempt = 0
         self._begun = False  # the first chunk of this attempt was made
         self._committed = False  # content was delivered: nothing may be repeated
         self._ended = False
@@ -124,9 +125,13 @@ class ReplyStream:
         return self
 
     async def __anext__(self) -> LLMChunk:
-        if not self._queue and not self._ended:
+        while not self._queue and not self._ended:
             try:
-                await self._fill()
+                if self._response is None:
+                    await self._open()
+                await self._read()
+            except BackendError as e:
+                await self._retry_or_end(e)
             except BaseException as e:
                 self._failure = e
                 self.close()
@@ -140,47 +145,45 @@ class ReplyStream:
 
     # --- the loop ---
 
-    async def _fill(self) -> None:
-        """Gets at least one chunk into the queue, or comes to the end of the reply."""
-        if self._clocks is None:
-            loop = asyncio.get_running_loop()
-            self._clocks = Clocks(self._backend.timeouts, loop)
-        attempt = 0
-        while True:
-            try:
-                if self._response is None:
-                    await self._open()
-                await self._read()
-                return
-            except BackendError as e:
-                error = self._explained(e)
-                self._drop_response()
-                delay = None if self._committed else self._delay(attempt, error)
-                if delay is None:
-                    self._failure = self._error = error
-                    self._ended = True
-                    self._clocks.stop()
-                    if not self._committed:
-                        self._queue.clear()
-                    return
-                attempt += 1
-                self._builder = ChunkBuilder()
-                self._begun = False
+    async def _retry_or_end(self, e: BackendError) -> None:
+        """Waits, and the next attempt may begin; or the reply has ended, and the error is kept.
+
+        Chunks that came before the error are still in the queue: they are delivered first.
+        """
+        error = self._explained(e)
+        self._drop_response()
+        delay = None if self._committed else self._delay(self._attempt, error)
+        if delay is None:
+            self._failure = self._error = error
+            self._ended = True
+            if self._clocks is not None:
+                self._clocks.stop()
+            if not self._committed:
                 self._queue.clear()
-                await asyncio.sleep(delay)
+            return
+        self._attempt += 1
+        self._builder = ChunkBuilder()
+        self._begun = False
+        self._queue.clear()
+        try:
+            await asyncio.sleep(delay)
+        except BaseException:
+            self.close()
+            raise
 
     def _delay(self, attempt: int, error: BackendError) -> float | None:
-        assert self._clocks is not None
-        jitter = random.random()
-        delay = self._backend.retry.next_delay(attempt, error, self._clocks.time_left(), jitter)
+        left = self._clocks.time_left() if self._clocks is not None else None
+        delay = self._backend.retry.next_delay(attempt, error, left, random.random())
         if delay is None or not self._backend.budget.spend():
             return None
         return delay
 
     async def _open(self) -> None:
         """One attempt up to the headers. Raises what the status or the body's kind says."""
-        assert self._clocks is not None
-        backend, clocks = self._backend, self._clocks
+        backend = self._backend
+        if self._clocks is None:
+            self._clocks = Clocks(backend.timeouts, asyncio.get_running_loop())
+        clocks = self._clocks
         if self._prepared is None:
             self._prepared = backend.prepare(self._request)
         prepared = self._prepared
@@ -323,7 +326,7 @@ class ReplyStream:
                     raise _too_large()
                 if not block.isspace():  # DeepSeek keeps whole answers alive with blank lines
                     self._clocks.start("idle")
-        except TransportError:
+        except (TransportError, DecodeError):
             if not cut:
                 raise
         return b"".join(blocks)[: limit if cut else None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -242,4 +243,4 @@ async def play(pieces: Sequence[bytes], end: str = "eof") -> Played:
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
     """The data in pieces, cut at these places."""
     at = sorted({p % (len(data) + 1) for p in places} | {0, len(data)})
-    return [data[a:b] for a, b in zip(at, at[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(at)]

@@ -123,7 +123,7 @@ def read_by_h11(data: bytes) -> tuple[int, bytes] | None:
                 body += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 return status, body
-            elif event is h11.NEED_DATA or event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+            elif event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
                 return None
     except h11.RemoteProtocolError:
         return None

@@ -138,7 +138,8 @@ async def test_a_second_answer_a_moment_later(turns: int) -> None:
         for _ in range(5):
             response = await transport.send(outgoing(peer.url))
             assert await body_of(response) == b"hello"
-            await until(lambda: response._connection._surplus)
+            link = response._connection
+            await until(lambda link=link: link._surplus)
             response.close()
         assert peer.accepted == 5
         await transport.close()
@@ -183,7 +184,7 @@ def test_a_second_answer_that_the_loop_has_not_seen_yet() -> None:
 
     async def main() -> None:
         transport = HTTPTransport()
-        url = "http://127.0.0.1:%d/" % listener.getsockname()[1]
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         assert await fetch(transport, url) == b"hello"
         planted.set()
         deadline = time.monotonic() + 10
@@ -213,9 +214,9 @@ async def test_a_server_that_speaks_first() -> None:
     async with Peer(handler) as peer:
         pool = await transport._pools.here()
         route = address_of(peer.url).route
-        made = await dial(route, lambda: connection.Connection(pool, route), None, 5)
-        await until(lambda: made._surplus or made._poll_says())
         with pytest.raises(TransportError) as caught:
+            made = await dial(route, lambda: connection.Connection(pool, route), None, 5)
+            await until(lambda: made._surplus or made._poll_says())
             await made.exchange(b"", b"", kept=False)
         assert "before it was asked" in str(caught.value)
         await until(lambda: peer.open == 0)

@@ -36,6 +36,7 @@ async def dial(
         else:
             plain = await _through_proxy(route)
         try:
+            plain.check()
             made = protocol()
             if route.scheme == "https":
                 await _secured(plain.transport, made, tls or tls_context(), route.host)
@@ -55,6 +56,7 @@ async def _through_proxy(route: Route) -> _Plain:
         plain = await _opened(host, port)
         if scheme == "https":
             try:
+                plain.check()
                 secure = _Plain()
                 await _secured(plain.transport, secure, tls_context(), host)
             except BaseException:
@@ -182,21 +184,31 @@ class _Plain(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._data = b""
-        self._answer: asyncio.Future[bytes] | None = None
+        self._asked = False
+        self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
-        if self._answer is None or self._answer.done():
+        if not self._asked or self._answer.done():
             self.transport.abort()  # nobody asked for anything
         elif b"\r\n\r\n" in self._data or len(self._data) > MAX_PROXY_HEAD_BYTES:
             self._answer.set_result(self._data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._answer is not None and not self._answer.done():
+        if not self._answer.done():
             self._answer.set_result(self._data)
+
+    def check(self) -> None:
+        """Raises `TransportError` if the connection is of no use already."""
+        if self.transport.is_closing():
+            raise TransportError(
+                "the server spoke, or closed the connection, before it was asked",
+                kind="connect",
+                phase="connect",
+            )
 
     async def ask_for_tunnel(self, route: Route) -> None:
         """Raises `TransportError` with the proxy's own words unless it opens the tunnel."""
@@ -206,7 +218,7 @@ class _Plain(asyncio.Protocol):
         self.transport.write(
             f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{auth}\r\n".encode("latin-1")
         )
-        self._answer = asyncio.get_running_loop().create_future()
+        self._asked = True
         answer = await self._answer
         line = answer.partition(b"\r\n")[0].decode("latin-1")
         words = line.split(" ", 2)
