@@ -37,7 +37,7 @@ def ahead_of_llmwire(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
         own = ours.get(row.scenario)
         if own is None or not BY_NAME[row.driver].is_peer:
             continue
-        if row.scenario.startswith(NOT_COMPARED):
+        if row.scenario.startswith(NOT_COMPARED) or row.unit == "x":
             continue
         ratios = row.ratio is not None and own.ratio is not None
         same_wire = row.raw == own.raw

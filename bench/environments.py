@@ -1,4 +1,5 @@
-"""Where drivers run: this environment for our own, one made from the package index for each peer."""
+"""Where drivers run: this environment for our own, one made from the package index for each peer
+and for what this one lacks."""
 
 from __future__ import annotations
 
@@ -30,10 +31,9 @@ def interpreter_of(spec: Spec) -> str:
     Raises `UnavailableError`.
     """
     if not spec.is_peer:
-        for module in spec.needs:
-            if importlib.util.find_spec(module) is None:
-                raise UnavailableError(f"{module} is not installed here")
-        return sys.executable
+        if all(importlib.util.find_spec(module) for module in spec.needs):
+            return sys.executable
+        return environment(f"with-{'-'.join(spec.needs)}", ("--editable", str(ROOT), *spec.needs))
     return environment(spec.name, spec.packages, spec.python)
 
 

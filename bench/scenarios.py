@@ -74,7 +74,7 @@ def per(unit: str, count: int, limits: Mapping[str, float] = NOBODY) -> tuple[Fi
     return (Figure(f"us/{unit}", factor=1e6 / count, budgets=limits),)
 
 
-PACED, BURST, DECODE = 300, 2000, 4000
+PACED, BURST, DECODE = 150, 2000, 4000
 OURS = ("raw", "llmwire", "llmwire-aiohttp", "llmwire-httpx2")
 PEERS = ("lm15", "anthropic", "original", "openai", "pydantic-ai", "litellm")
 KINDS = (
@@ -99,7 +99,8 @@ def _streams() -> list[Scenario]:
                 styles=(style,),
                 strict=True,
                 quick=kind == "text",
-                rounds=7,
+                rounds=13,
+                peer_rounds=3,
             )
         )
     for kind, style, title in KINDS:

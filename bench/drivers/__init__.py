@@ -18,7 +18,7 @@ class Spec(NamedTuple):
     packages: tuple[str, ...] = ()
     """For pip, into an environment of its own. None: it runs in the bench's own."""
     needs: tuple[str, ...] = ()
-    """Modules that the bench's own environment must have."""
+    """Modules beside llmwire; the bench's own environment runs it if it has them."""
     python: tuple[int, int] = (3, 11)
     styles: tuple[str, ...] = ("openai", "anthropic")
     imports: str = ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from peers import OK, Peer, body_of, fetch, outgoing, read_request, saying, until
+from peers import OK, Peer, Played, body_of, fetch, outgoing, read_request, saying, until
 
 from llmwire.errors import TimeoutError_, TransportError
 from llmwire.transport import HTTPTransport
@@ -65,6 +65,18 @@ async def test_leaving_a_whole_but_unread_answer_keeps_a_working_connection() ->
         response.close()  # unread, and perhaps paused
         assert await fetch(transport, peer.url) == b"hello"
         await transport.close()
+
+
+async def test_a_connection_that_rests_reads_again() -> None:
+    size = HIGH_WATER + 1
+    played = Played()
+    task = asyncio.create_task(played.connection.exchange(b"x", b"", kept=False))
+    await asyncio.sleep(0)
+    played.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+    await task
+    assert played.socket.paused and played.connection.is_reusable()
+    played.connection.rest()
+    assert not played.socket.paused and not played.connection.take()
 
 
 async def test_a_large_request_to_a_server_that_reads_slowly() -> None:

@@ -19,6 +19,7 @@ from llmwire.transport.network import tls_context as cached
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 AUTHORITY = trustme.CA()
+SYSTEM_FILE = os.path.isfile(ssl.get_default_verify_paths().openssl_cafile)
 
 
 def server_side(*names: str, ca: trustme.CA = AUTHORITY, **options: object) -> ssl.SSLContext:
@@ -74,7 +75,7 @@ async def test_ssl_cert_file_is_added_to_the_systems_store(
     async with Peer(saying(OK), tls=server_side()) as peer:
         assert await fetch(transport, peer.url) == b"hello"
         await transport.close()
-    if os.path.isfile(ssl.get_default_verify_paths().openssl_cafile):
+    if SYSTEM_FILE:
         assert len(tls_context().get_ca_certs()) == system + 1
 
 
