@@ -1,7 +1,7 @@
 """What each Claude family takes: data, by family and version.
 
 Sources: wire reference 3.3 (AI SDK catalog, SDK types; 2026-11-22); maximum outputs: Anthropic's
-model catalog in github.com/anthropics/skills (claude-api/shared/models.md, read 2026-11-24), for
+model catalog in github.com/anthropics/skills (models.md of claude-api, read 2026-11-24), for
 models retired before it their published limits.
 """
 
