@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
 from msgspec.structs import replace
 
@@ -25,6 +25,10 @@ OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
 
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
+
+
+Messages: TypeAlias = Sequence[LLMMessage] | LLMMessage | str
+"""A history; one message or plain text (of the user) stands for a history of one."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -128,7 +132,7 @@ class GenericBackend:
         self,
         *,
         model: ModelConfig | str,
-        messages: Sequence[LLMMessage],
+        messages: Messages,
         **options: Unpack[CallOptions],
     ) -> LLMChunk:
         """One whole reply.
@@ -144,7 +148,7 @@ class GenericBackend:
         self,
         *,
         model: ModelConfig | str,
-        messages: Sequence[LLMMessage],
+        messages: Messages,
         **options: Unpack[CallOptions],
     ) -> ReplyStream:
         """The reply as it comes: `async with` it, or iterate it directly.
@@ -158,7 +162,7 @@ class GenericBackend:
         self,
         *,
         model: ModelConfig | str,
-        messages: Sequence[LLMMessage],
+        messages: Messages,
         **options: Unpack[CallOptions],
     ) -> TokenCount:
         """How many input tokens these messages (and tools) are.
@@ -219,7 +223,7 @@ class GenericBackend:
     def _reply(
         self,
         model: ModelConfig | str,
-        messages: Sequence[LLMMessage],
+        messages: Messages,
         stream: bool,
         options: CallOptions,
     ) -> ReplyStream:
@@ -229,7 +233,7 @@ class GenericBackend:
     def _request(
         self,
         model: ModelConfig | str,
-        messages: Sequence[LLMMessage],
+        messages: Messages,
         stream: bool,
         options: CallOptions,
     ) -> LLMRequest:
@@ -289,7 +293,7 @@ def _headers_of(options: CallOptions) -> Mapping[str, str]:
     return dict(options.get("extra_headers") or {})
 
 
-def _checked(messages: Sequence[LLMMessage]) -> tuple[LLMMessage, ...]:
+def _checked(messages: Messages) -> tuple[LLMMessage, ...]:
     if isinstance(messages, LLMMessage | str | Mapping):
         messages = [messages]  # type: ignore[list-item]
     out = []

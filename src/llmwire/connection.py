@@ -3,14 +3,14 @@ hide the function of that name in the package.)"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from .backend import CallOptions, GenericBackend, TokenCount
+from .backend import CallOptions, GenericBackend, Messages, TokenCount
 from .config import ModelConfig, ProviderConfig
 from .stream import ReplyStream
-from .types import LLMChunk, LLMMessage
+from .types import LLMChunk
 
 
 class Connection:
@@ -38,29 +38,17 @@ class Connection:
     async def close(self) -> None:
         await self.backend.close()
 
-    async def complete(
-        self, messages: Sequence[LLMMessage] | LLMMessage | str, **options: Unpack[CallOptions]
-    ) -> LLMChunk:
+    async def complete(self, messages: Messages, **options: Unpack[CallOptions]) -> LLMChunk:
         """As `GenericBackend.complete`."""
-        return await self.backend.complete(
-            model=self.model, messages=as_messages(messages), **options
-        )
+        return await self.backend.complete(model=self.model, messages=messages, **options)
 
-    def complete_streaming(
-        self, messages: Sequence[LLMMessage] | LLMMessage | str, **options: Unpack[CallOptions]
-    ) -> ReplyStream:
+    def complete_streaming(self, messages: Messages, **options: Unpack[CallOptions]) -> ReplyStream:
         """As `GenericBackend.complete_streaming`."""
-        return self.backend.complete_streaming(
-            model=self.model, messages=as_messages(messages), **options
-        )
+        return self.backend.complete_streaming(model=self.model, messages=messages, **options)
 
-    async def count_tokens(
-        self, messages: Sequence[LLMMessage] | LLMMessage | str, **options: Unpack[CallOptions]
-    ) -> TokenCount:
+    async def count_tokens(self, messages: Messages, **options: Unpack[CallOptions]) -> TokenCount:
         """As `GenericBackend.count_tokens`."""
-        return await self.backend.count_tokens(
-            model=self.model, messages=as_messages(messages), **options
-        )
+        return await self.backend.count_tokens(model=self.model, messages=messages, **options)
 
 
 def connect(
@@ -71,14 +59,14 @@ def connect(
     Reads the config files and the environment (`settings`); None means the default model.
     Other arguments go to `GenericBackend`. Raises `ConfigError` if the model can't be resolved.
     """
-    from .settings import load_settings, resolve_model
-
-    provider, found = resolve_model(model, load_settings(environ=environ))
+    provider, found = resolved(model, environ)
     return Connection(GenericBackend(provider=provider, **backend), found)
 
 
-def as_messages(messages: Sequence[LLMMessage] | LLMMessage | str) -> Sequence[LLMMessage]:
-    """A list of messages from what users like to write."""
-    if isinstance(messages, str):
-        return [LLMMessage("user", messages)]
-    return [messages] if isinstance(messages, LLMMessage) else messages
+def resolved(
+    model: str | None, environ: Mapping[str, str] | None
+) -> tuple[ProviderConfig, ModelConfig]:
+    """Provider and model that a word means here. Raises as `connect` does."""
+    from .settings import load_settings, resolve_model
+
+    return resolve_model(model, load_settings(environ=environ))

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from . import backend as _async
-from .backend import CallOptions, TokenCount
+from .backend import CallOptions, Messages, TokenCount
 from .config import ModelConfig, ProviderConfig
-from .connection import as_messages
+from .connection import resolved
 from .stream import ReplyStream
-from .types import LLMChunk, LLMMessage
+from .types import LLMChunk
 
 T = TypeVar("T")
 
@@ -46,7 +47,25 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-class SyncStream:
+class _Closing(ABC):
+    """Closed at the end of a `with` statement."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class SyncStream(_Closing):
     """The chunks of one reply; `result` is their sum. See `llmwire.stream.ReplyStream`."""
 
     def __init__(self, stream: ReplyStream) -> None:
@@ -68,23 +87,12 @@ class SyncStream:
     def close(self) -> None:
         _run(self._stream.aclose())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 async def _next(stream: ReplyStream) -> LLMChunk | None:
     return await anext(stream, None)
 
 
-class GenericBackend:
+class GenericBackend(_Closing):
     """`llmwire.GenericBackend` without `await`: same arguments, same results, same errors."""
 
     def __init__(self, *, provider: ProviderConfig, **options: Any) -> None:
@@ -95,90 +103,58 @@ class GenericBackend:
         self,
         *,
         model: ModelConfig | str,
-        messages: Sequence[LLMMessage] | LLMMessage | str,
+        messages: Messages,
         **options: Unpack[CallOptions],
     ) -> LLMChunk:
-        return _run(self._backend.complete(model=model, messages=as_messages(messages), **options))
+        return _run(self._backend.complete(model=model, messages=messages, **options))
 
     def complete_streaming(
         self,
         *,
         model: ModelConfig | str,
-        messages: Sequence[LLMMessage] | LLMMessage | str,
+        messages: Messages,
         **options: Unpack[CallOptions],
     ) -> SyncStream:
         return SyncStream(
-            self._backend.complete_streaming(model=model, messages=as_messages(messages), **options)
+            self._backend.complete_streaming(model=model, messages=messages, **options)
         )
 
     def count_tokens(
         self,
         *,
         model: ModelConfig | str,
-        messages: Sequence[LLMMessage] | LLMMessage | str,
+        messages: Messages,
         **options: Unpack[CallOptions],
     ) -> TokenCount:
-        return _run(
-            self._backend.count_tokens(model=model, messages=as_messages(messages), **options)
-        )
+        return _run(self._backend.count_tokens(model=model, messages=messages, **options))
 
     def close(self) -> None:
         _run(self._backend.close())
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Connection:
+class Connection(_Closing):
     """`llmwire.Connection` without `await`: one model at one provider."""
 
     def __init__(self, backend: GenericBackend, model: ModelConfig) -> None:
         self.backend = backend
         self.model = model
 
-    def complete(
-        self, messages: Sequence[LLMMessage] | LLMMessage | str, **options: Unpack[CallOptions]
-    ) -> LLMChunk:
+    def complete(self, messages: Messages, **options: Unpack[CallOptions]) -> LLMChunk:
         return self.backend.complete(model=self.model, messages=messages, **options)
 
-    def complete_streaming(
-        self, messages: Sequence[LLMMessage] | LLMMessage | str, **options: Unpack[CallOptions]
-    ) -> SyncStream:
+    def complete_streaming(self, messages: Messages, **options: Unpack[CallOptions]) -> SyncStream:
         return self.backend.complete_streaming(model=self.model, messages=messages, **options)
 
-    def count_tokens(
-        self, messages: Sequence[LLMMessage] | LLMMessage | str, **options: Unpack[CallOptions]
-    ) -> TokenCount:
+    def count_tokens(self, messages: Messages, **options: Unpack[CallOptions]) -> TokenCount:
         return self.backend.count_tokens(model=self.model, messages=messages, **options)
 
     def close(self) -> None:
         self.backend.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def connect(
     model: str | None = None, *, environ: Mapping[str, str] | None = None, **backend: Any
 ) -> Connection:
     """As `llmwire.connect`."""
-    from .settings import load_settings, resolve_model
-
-    provider, found = resolve_model(model, load_settings(environ=environ))
+    provider, found = resolved(model, environ)
     return Connection(GenericBackend(provider=provider, **backend), found)
