@@ -25,7 +25,7 @@ MAX_DISTRIBUTIONS = 4
 # From the bottom up. A module imports from its own layer and from those below it. A package
 # stands for all modules in it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "usage", "plain", "config", "errors", "request", "folding"),
+    ("types", "parts", "usage", "plain", "config", "errors", "request", "folding"),
     (
         "sse",
         "eventstream",

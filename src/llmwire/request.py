@@ -10,6 +10,15 @@ from .config import ModelConfig, ThinkingLevel
 from .types import JSON, AvailableTool, LLMMessage, StrToolChoice
 
 
+class OutputFormat(Struct, frozen=True, omit_defaults=True):
+    """The form a reply's text is to have: JSON that fits `schema`, or any JSON object (None)."""
+
+    schema: dict[str, JSON] | None = None
+    name: str = "output"
+    strict: bool = True
+    """Whether the provider is to hold the model to the schema, where it can."""
+
+
 class LLMRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Everything a call asks for. `stream` says in which form the reply is to come."""
 
@@ -29,6 +38,13 @@ class LLMRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     seed: int | None = None
     parallel_tool_calls: bool | None = None
     metadata: dict[str, str] = {}
+    output: OutputFormat | None = None
+    cache_key: str | None = None
+    """Calls with the same key share a cached prefix, where the wire has such a key."""
+    previous_response_id: str | None = None
+    """Go on from a reply that the provider stored (Responses); `messages` are then only new ones."""
+    store: bool | None = None
+    """Whether the provider may store the reply. None: no, where the wire can say so."""
     extra_body: dict[str, JSON] = {}
     """Merged over the body's top level, last: for what we do not know yet."""
 

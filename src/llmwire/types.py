@@ -1,22 +1,42 @@
-"""The vocabulary: roles, parts, messages, tools, chunks; `usage` has what is reported beside.
+"""The vocabulary: roles, messages, tools, chunks. `parts` has what messages are made of, `usage`
+what is reported beside.
 
 Read it top to bottom. Every value is immutable, equal to any other with the same content, and
 free of identity, clock and randomness. Order is data: a message is one ordered tuple of parts.
-
-A *part* is whole and closed. A *delta* (`PartDelta`) is a piece of a part that is still being
-streamed; deltas of one part carry the same `index`, the first says `start`, the last says `end`,
-and `+` turns a delta that has both into the part it was (see `folding`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from .parts import AudioPart as AudioPart
+from .parts import BytesSource as BytesSource
+from .parts import CacheLifetime as CacheLifetime
+from .parts import CompactionPart as CompactionPart
+from .parts import DeltaKind as DeltaKind
+from .parts import FilePart as FilePart
+from .parts import FileSource as FileSource
+from .parts import FunctionCall as FunctionCall
+from .parts import ImagePart as ImagePart
+from .parts import IncompleteReason as IncompleteReason
+from .parts import IncompleteToolCall as IncompleteToolCall
+from .parts import Native as Native
+from .parts import OpaquePart as OpaquePart
+from .parts import Part as Part
+from .parts import PartDelta as PartDelta
+from .parts import ReasoningKind as ReasoningKind
+from .parts import ReasoningPart as ReasoningPart
+from .parts import RefusalPart as RefusalPart
+from .parts import Source as Source
+from .parts import TextPart as TextPart
+from .parts import ToolCall as ToolCall
+from .parts import ToolResultPart as ToolResultPart
+from .parts import UrlSource as UrlSource
 from .plain import JSON as JSON
 from .plain import load_json as load_json
 from .plain import to_builtins as to_builtins
@@ -39,259 +59,6 @@ class Role(StrEnum):
     tool = "tool"
 
 
-# --- parts ------------------------------------------------------------------------------------
-
-
-class Native(Struct, frozen=True, gc=False):
-    """Who issued opaque state, and the part of it that no portable field holds.
-
-    State (a signature, encrypted reasoning, a server tool's block) is replayed only to the
-    issuer: same wire format, same provider name, same model name. `payload` is what the wire's
-    own adapter put there and reads back; a `str` payload is JSON text kept byte for byte.
-    """
-
-    api: str
-    provider: str = ""
-    model: str = ""
-    payload: JSON = None
-
-
-class TextPart(Struct, frozen=True, gc=False, tag="text", tag_field="type", omit_defaults=True):
-    """Text. `citations` are the provider's own objects, in order."""
-
-    text: str
-    citations: tuple[dict[str, JSON], ...] = ()
-    native: Native | None = None
-
-
-ReasoningKind = Literal["full", "summary", "redacted", "encrypted"]
-
-
-class ReasoningPart(
-    Struct, frozen=True, gc=False, tag="reasoning", tag_field="type", omit_defaults=True
-):
-    """What the model thought: text, and the state that proves or hides it.
-
-    `signature` signs the text (it may sign an empty one); `data` is the whole content where the
-    text is hidden (`kind` redacted or encrypted).
-    """
-
-    text: str = ""
-    kind: ReasoningKind = "full"
-    signature: str | None = None
-    data: str | None = None
-    native: Native | None = None
-
-
-class RefusalPart(
-    Struct, frozen=True, gc=False, tag="refusal", tag_field="type", omit_defaults=True
-):
-    """A refusal that the wire keeps apart from the text."""
-
-    text: str
-    native: Native | None = None
-
-
-class FunctionCall(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A function's name and its arguments as the raw JSON text that came."""
-
-    name: str = ""
-    arguments: str = ""
-
-
-class ToolCall(
-    Struct, frozen=True, gc=False, tag="tool_call", tag_field="type", omit_defaults=True
-):
-    """A whole call: known to have ended, its arguments a JSON object (or free text if custom).
-
-    What was cut off or is no object is an `IncompleteToolCall` instead. `id` is None where the
-    provider gave none; `history` invents one when the call is sent back.
-    """
-
-    id: str | None = None
-    function: FunctionCall = FunctionCall()
-    kind: Literal["function", "custom"] = "function"
-    native: Native | None = None
-
-    @property
-    def name(self) -> str:
-        return self.function.name
-
-    @property
-    def arguments(self) -> str:
-        """The raw text, byte for byte; "" means an empty object."""
-        return self.function.arguments
-
-    @property
-    def parsed(self) -> JSON:
-        """The arguments as a value: a dict, or the text itself for a custom tool.
-
-        Raises `ValueError` if the call was built by hand around text that is no JSON.
-        """
-        if self.kind == "custom":
-            return self.function.arguments
-        if not self.function.arguments.strip():
-            return {}
-        try:
-            return load_json(self.function.arguments)
-        except ValueError as e:
-            raise ValueError(f"arguments of {self.function.name!r} are not JSON: {e}") from None
-
-
-IncompleteReason = Literal["length", "cut", "content_filter", "invalid_json", "error"]
-
-
-class IncompleteToolCall(
-    Struct, frozen=True, gc=False, tag="incomplete_tool_call", tag_field="type", omit_defaults=True
-):
-    """A call that must not be run: its text is not a whole JSON object, or its end never came.
-
-    `reason`: the output limit (`length`), the end of the bytes (`cut`), a filter, text that
-    ended but is no JSON object (`invalid_json`), or an error that stopped the reply.
-    """
-
-    id: str | None = None
-    name: str = ""
-    arguments: str = ""
-    reason: IncompleteReason = "cut"
-    native: Native | None = None
-
-
-class BytesSource(Struct, frozen=True, gc=False, tag="bytes", tag_field="type"):
-    """Content held here. In JSON, `data` is base64."""
-
-    data: bytes
-    media_type: str
-
-
-class UrlSource(Struct, frozen=True, gc=False, tag="url", tag_field="type"):
-    """Content the provider fetches itself."""
-
-    url: str
-
-
-class FileSource(Struct, frozen=True, gc=False, tag="provider_file", tag_field="type"):
-    """Content uploaded to one provider before."""
-
-    id: str
-    provider: str = ""
-
-
-Source: TypeAlias = Union[BytesSource, UrlSource, FileSource]
-
-
-class ImagePart(Struct, frozen=True, gc=False, tag="image", tag_field="type", omit_defaults=True):
-    """A picture. `detail` says how closely to look, where the wire has a word for it."""
-
-    source: Source
-    detail: Literal["auto", "low", "high", "original"] | None = None
-    native: Native | None = None
-
-
-class AudioPart(Struct, frozen=True, gc=False, tag="audio", tag_field="type", omit_defaults=True):
-    """Sound: `format` as the wire names it (wav, mp3). `transcript` where the model spoke."""
-
-    source: Source
-    format: str = "wav"
-    transcript: str = ""
-    native: Native | None = None
-
-
-class FilePart(Struct, frozen=True, gc=False, tag="file", tag_field="type", omit_defaults=True):
-    """A document (PDF or other)."""
-
-    source: Source
-    filename: str = ""
-    native: Native | None = None
-
-
-class CompactionPart(
-    Struct, frozen=True, gc=False, tag="compaction", tag_field="type", omit_defaults=True
-):
-    """A provider's summary of older turns, to be sent back in their place."""
-
-    summary: str | None = None
-    native: Native | None = None
-
-
-class OpaquePart(Struct, frozen=True, gc=False, tag="opaque", tag_field="type", omit_defaults=True):
-    """Content we do not interpret, kept for its issuer.
-
-    `kind` is the wire's own type word; `data` is the block's JSON text.
-    """
-
-    kind: str
-    data: str = "{}"
-    native: Native | None = None
-
-
-class ToolResultPart(
-    Struct, frozen=True, gc=False, tag="tool_result", tag_field="type", omit_defaults=True
-):
-    """What a tool returned, for the call with `call_id`."""
-
-    call_id: str
-    content: str | tuple[TextPart | ImagePart | FilePart | OpaquePart, ...] = ""
-    name: str = ""
-    is_error: bool = False
-    native: Native | None = None
-
-    @property
-    def text(self) -> str:
-        """The text of the result; other content is left out."""
-        if isinstance(self.content, str):
-            return self.content
-        return "\n".join(p.text for p in self.content if isinstance(p, TextPart))
-
-
-DeltaKind = Literal["text", "reasoning", "refusal", "tool_call"]
-
-
-class PartDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type", omit_defaults=True):
-    """A piece of the part at `index` of a streamed reply.
-
-    `body` is the piece of text (for a tool call: of its arguments); read it as `text`. `id` and
-    `name` belong to a tool call, `signature`, `data` and `reasoning_kind` to reasoning.
-    `incomplete` on the last piece of a tool call says that it must not be run, and why.
-    """
-
-    index: int
-    kind: DeltaKind = "text"
-    body: str = ""
-    start: bool = False
-    end: bool = False
-    id: str | None = None
-    name: str = ""
-    signature: str | None = None
-    data: str | None = None
-    reasoning_kind: ReasoningKind = "full"
-    tool_kind: Literal["function", "custom"] = "function"
-    incomplete: IncompleteReason | None = None
-    citations: tuple[dict[str, JSON], ...] = ()
-    native: Native | None = None
-
-    @property
-    def text(self) -> str:
-        return str(self.body)
-
-
-Part: TypeAlias = Union[
-    TextPart,
-    ReasoningPart,
-    RefusalPart,
-    ToolCall,
-    IncompleteToolCall,
-    ToolResultPart,
-    ImagePart,
-    AudioPart,
-    FilePart,
-    CompactionPart,
-    OpaquePart,
-    PartDelta,
-]
-"""Anything that can stand in a message."""
-
-
 # --- messages ---------------------------------------------------------------------------------
 
 
@@ -309,6 +76,7 @@ class _MessageMeta(msgspec.StructMeta):
         reasoning_signature: str | None = None,
         tool_calls: Iterable[ToolCall] | None = None,
         tool_call_id: str | None = None,
+        cache: CacheLifetime | None = None,
     ) -> LLMMessage:
         if type(role) is not Role:
             role = Role(role)
@@ -327,7 +95,7 @@ class _MessageMeta(msgspec.StructMeta):
             out.extend(content)
         if tool_calls is not None:
             out.extend(tool_calls)
-        message: LLMMessage = super().__call__(role, tuple(out), name)
+        message: LLMMessage = super().__call__(role, tuple(out), name, cache)
         return message
 
 
@@ -345,6 +113,8 @@ class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_M
     role: Role
     parts: tuple[Part, ...] = ()
     name: str | None = None
+    cache: CacheLifetime | None = None
+    """Everything up to the end of this message is worth caching."""
 
     if TYPE_CHECKING:  # what the metaclass accepts
 
@@ -359,6 +129,7 @@ class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_M
             reasoning_signature: str | None = None,
             tool_calls: Iterable[ToolCall] | None = None,
             tool_call_id: str | None = None,
+            cache: CacheLifetime | None = None,
         ) -> None: ...
 
     @property
@@ -422,11 +193,11 @@ class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_M
         return None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return new_message, (self.role, self.parts, self.name)
+        return new_message, (self.role, self.parts, self.name, self.cache)
 
     def with_parts(self, parts: Iterable[Part]) -> LLMMessage:
         """The same turn with other parts."""
-        return new_message(self.role, tuple(parts), self.name)
+        return new_message(self.role, tuple(parts), self.name, self.cache)
 
     def to_dict(self) -> dict[str, JSON]:
         """A plain dict; `from_dict` gives an equal message back."""
@@ -460,6 +231,7 @@ class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_M
             reasoning_signature=flat.reasoning_signature,
             tool_calls=calls,
             tool_call_id=flat.tool_call_id,
+            cache=flat.cache,
         )
         if flat.refusal:
             message = message.with_parts((*message.parts, RefusalPart(flat.refusal)))
@@ -479,6 +251,7 @@ class _FlatMessage(Struct):
     tool_call_id: str | None = None
     name: str | None = None
     refusal: str | None = None
+    cache: CacheLifetime | None = None
 
 
 def _flat_call(call: dict[str, JSON], where: str) -> ToolCall:
@@ -513,9 +286,14 @@ _FLAT_KEYS = frozenset(
 )
 
 
-def new_message(role: Role, parts: tuple[Part, ...], name: str | None = None) -> LLMMessage:
+def new_message(
+    role: Role,
+    parts: tuple[Part, ...],
+    name: str | None = None,
+    cache: CacheLifetime | None = None,
+) -> LLMMessage:
     """An LLMMessage from checked fields, without the flat constructor's work (hot path)."""
-    return _struct_new(LLMMessage, role, parts, name)  # type: ignore[no-any-return]
+    return _struct_new(LLMMessage, role, parts, name, cache)  # type: ignore[no-any-return]
 
 
 _struct_new: Any = msgspec.StructMeta.__call__
@@ -525,19 +303,26 @@ _struct_new: Any = msgspec.StructMeta.__call__
 
 
 class AvailableFunction(Struct, frozen=True, gc=False, omit_defaults=True):
-    """A function the model may call. `parameters` is a JSON Schema whose root is an object."""
+    """A function the model may call. `parameters` is a JSON Schema whose root is an object.
+
+    A custom tool has no parameters: it takes free text, held to `format` (a grammar, in the
+    wire's own words) where one is given.
+    """
 
     name: str
     description: str = ""
     parameters: dict[str, JSON] = {}
     strict: bool | None = None
+    format: dict[str, JSON] | None = None
 
 
 class AvailableTool(Struct, frozen=True, gc=False, omit_defaults=True):
     """A tool on offer. As `tool_choice` it means: call exactly this one."""
 
     function: AvailableFunction
-    type: Literal["function"] = "function"
+    type: Literal["function", "custom"] = "function"
+    cache: CacheLifetime | None = None
+    """Everything up to the end of this tool is worth caching."""
 
 
 StrToolChoice = Literal["auto", "none", "any", "required"]
@@ -566,6 +351,8 @@ class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
     correlation_id: str | None = None
     """The provider's id of the request, for its support."""
     adaptations: tuple[Adaptation, ...] = ()
+    output: Any = None
+    """The reply as a value of the type that `output=` asked for; only a whole reply has it."""
 
     @property
     def text(self) -> str:
