@@ -23,9 +23,19 @@ from llmwire.types import (
     ToolResultPart,
 )
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning")
+WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning", "ollama")
 SIGNING = ("anthropic", "vertex-anthropic", "reasoning")
 """Wires on which reasoning carries a signature."""
+OBJECTS = ("anthropic", "vertex-anthropic", "ollama")
+"""Wires whose calls have objects for arguments, and an end that is told for each."""
+CACHELESS = ("ollama",)
+"""Wires that say nothing of caches."""
+COMMENTS = {"ollama": b"\n"}
+"""What a wire's keep-alive is, where it is no comment of an event stream."""
+WHOLE_CALLS = ("ollama",)
+"""Wires on which a call comes in one piece, or not at all."""
+CONTENT_FIRST = ("ollama",)
+"""Wires whose first event has content in it."""
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -47,7 +57,11 @@ def provider(wire: str, name: str = "") -> ProviderConfig:
 
 
 def model(wire: str) -> ModelConfig:
-    names = {"openai": "local-model", "reasoning": "mistral-medium-latest"}
+    names = {
+        "openai": "local-model",
+        "reasoning": "mistral-medium-latest",
+        "ollama": "gpt-oss:20b",
+    }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)
 
 

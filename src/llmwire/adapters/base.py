@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ..config import ProviderConfig
 from ..errors import BackendError, DecodeError
+from ..folding import is_json_object
 from ..request import LLMRequest
 from ..types import (
     JSON,
@@ -29,12 +30,14 @@ from ..types import (
     PartDelta,
     Role,
     StopInfo,
+    load_json,
     new_message,
 )
 
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_STRICT = msgspec.json.Decoder()
 _BAD_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
@@ -168,6 +171,17 @@ class APIAdapter(Protocol):
     def stream_decoder(
         self, request: LLMRequest, provider: ProviderConfig | None = None
     ) -> StreamDecoder: ...
+
+
+class OwnFraming(Protocol):
+    """An adapter, or a server half, whose streams are no server-sent events.
+
+    Whatever comes in answer to a request for a stream goes to its decoder, which alone can tell
+    what it is.
+    """
+
+    stream_type: ClassVar[str]
+    """The content type of its streams."""
 
 
 @runtime_checkable
@@ -329,6 +343,22 @@ def canonical_json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
         return msgspec.json.encode(without_surrogates(value))
+
+
+def spliced_object(text: str) -> Any:
+    """A JSON object for the body: its text as it is, if the wire can take that; None if it is none.
+
+    Escaped lone surrogates make a body that servers refuse: such text is written anew.
+    """
+    if not is_json_object(text):
+        return None
+    raw = text.encode("utf-8", "surrogatepass")
+    try:
+        raw.decode("utf-8")
+        _STRICT.decode(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return load_json(text)
+    return Raw(raw)
 
 
 def without_surrogates(value: Any) -> Any:

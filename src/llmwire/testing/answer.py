@@ -62,7 +62,7 @@ def answer_with(reply: Reply, half: ServerHalf, heard: ServerRequest) -> Answer:
             events = [event for data in made for event in split_events(data)]
         else:
             events = [half.prepare_response(reply.whole(heard.request), heard)]
-        kind = reply.content_type or (STREAM_TYPE if stream else JSON_TYPE)
+        kind = reply.content_type or (_stream_type(half) if stream else JSON_TYPE)
     if reply.duplicate:
         events = [e for event in events for e in (event, event)]
     ours = {"content-type": kind} if kind else {}
@@ -76,13 +76,21 @@ def answer_with(reply: Reply, half: ServerHalf, heard: ServerRequest) -> Answer:
         events=tuple(events),
         stream=stream or reply.gzip,
         reply=reply,
-        ping=_ping(half.api) if stream else b"\n",
+        ping=_ping(half) if stream else b"\n",
         error_event=error_event,
     )
 
 
-def _ping(api: str) -> bytes:
-    return b'event: ping\ndata: {"type": "ping"}\n\n' if api == "anthropic" else b": ping\n\n"
+def _stream_type(half: ServerHalf) -> str:
+    return getattr(half, "stream_type", STREAM_TYPE)
+
+
+def _ping(half: ServerHalf) -> bytes:
+    if _stream_type(half) != STREAM_TYPE:
+        return b"\n"
+    if half.api == "anthropic":
+        return b'event: ping\ndata: {"type": "ping"}\n\n'
+    return b": ping\n\n"
 
 
 def error_answer(error: BackendError, half: ServerHalf, reply: Reply | None = None) -> Answer:

@@ -180,7 +180,10 @@ def _thought(
 
 def _json_answer(request: LLMRequest, asked: str, results: list[ToolResultPart]) -> str | None:
     """The answer as JSON; None if none was asked for."""
-    schema = _schema_asked(request.extra_body)
+    if request.output is not None:
+        schema: dict[str, Any] | None = request.output.schema or {}
+    else:
+        schema = _schema_asked(request.extra_body)
     if schema is None:
         return None
     if not schema:

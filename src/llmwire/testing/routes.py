@@ -19,6 +19,7 @@ _PREFIXES = {
     "anthropic": "anthropic",
     "vertex": "vertex-anthropic",
     "reasoning": "reasoning",
+    "ollama": "ollama",
 }
 
 

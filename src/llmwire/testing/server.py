@@ -42,6 +42,7 @@ _BASES = {
     "anthropic": "/anthropic",
     "vertex-anthropic": "/vertex",
     "reasoning": "/reasoning/v1",
+    "ollama": "/ollama",
 }
 _log = logging.getLogger(__name__)
 
