@@ -127,6 +127,10 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     reasoning_outside_output: bool = False
     """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
 
+    # All wires
+    model_list: bool = True
+    """Whether the server lists its models. Z.ai, DashScope and Perplexity have no reliable list."""
+
     # Anthropic Messages
     anthropic_version: str | None = None
     """The anthropic-version header (or body field on Vertex). None: by model, 2026-10-21 for
@@ -208,6 +212,16 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True):
                 f"model {self.name!r}: thinking must be one of {', '.join(THINKING_LEVELS)}, "
                 f"not {self.thinking!r}"
             )
+
+
+class ModelInfo(Struct, frozen=True, omit_defaults=True):
+    """A model that a provider lists, as far as the list tells; None: it does not say."""
+
+    name: str
+    """What calls name it by."""
+    context_window: int | None = None
+    """In tokens, input and output together."""
+    max_output_tokens: int | None = None
 
 
 def check_url(url: str, where: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import ProviderConfig
+from ..config import ModelInfo, ProviderConfig
 from ..errors import BackendError, DecodeError
 from ..folding import is_json_object
 from ..request import LLMRequest
@@ -195,6 +195,28 @@ class TokenCounter(Protocol):
         ...
 
     def parse_count(self, body: bytes, request: LLMRequest) -> int: ...
+
+
+class ModelPage(Struct, frozen=True):
+    """A list of models, or a part of one."""
+
+    models: tuple[ModelInfo, ...]
+    after: str = ""
+    """The mark of the next page; "": there is none."""
+
+
+@runtime_checkable
+class ModelLister(Protocol):
+    """An adapter whose wire can list models (wire reference 11)."""
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """A request for the list, or for the page that `after` marks; None where this provider
+        is known to have none."""
+        ...
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        """Raises `DecodeError` for what is no list."""
+        ...
 
 
 class ServerRequest(Struct, frozen=True):

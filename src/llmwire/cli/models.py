@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 from collections.abc import Mapping
 
-from ..config import ModelConfig, ProviderConfig
+from ..config import ModelConfig, ModelInfo, ProviderConfig
 from ..errors import ConfigError
 from ..settings import Settings, is_unconfigured, load_settings, resolve
-from .common import dollars, is_offline
+from ..types import to_builtins
+from .common import dollars, is_offline, target_named
 from .table import render
 from .terminal import Terminal, safe
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    if args.provider is not None:
+        return _listed(args, terminal)
     settings = load_settings()
     default, problem = _default(settings)
     if args.json:
@@ -74,6 +78,31 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     for file in settings.files:
         terminal.line(f"configuration: {safe(file)}")
     return 0
+
+
+def _listed(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The models that a provider itself lists."""
+    name: str = args.provider
+    with target_named(name if is_offline(name) else f"{name}:MODEL") as target:
+        models = asyncio.run(_asked(target.provider))
+    if args.json:
+        terminal.json({"provider": name, "models": [to_builtins(m) for m in models]})
+        return 0
+    rows = [[m.name, _tokens(m.context_window), _tokens(m.max_output_tokens)] for m in models]
+    head = ["MODEL", "CONTEXT", "MOST OUTPUT"]
+    terminal.line(render(head, rows, right=(1, 2), style_head=terminal.out_style.bold))
+    return 0
+
+
+async def _asked(provider: ProviderConfig) -> tuple[ModelInfo, ...]:
+    from ..backend import GenericBackend
+
+    async with GenericBackend(provider=provider) as backend:
+        return await backend.list_models()
+
+
+def _tokens(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"
 
 
 def _default(settings: Settings) -> tuple[str | None, str | None]:

@@ -86,11 +86,9 @@ def _stream_type(half: ServerHalf) -> str:
 
 
 def _ping(half: ServerHalf) -> bytes:
-    if _stream_type(half) != STREAM_TYPE:
-        return b"\n"
     if half.api == "anthropic":
         return b'event: ping\ndata: {"type": "ping"}\n\n'
-    return b": ping\n\n"
+    return getattr(half, "ping", b": ping\n\n")
 
 
 def error_answer(error: BackendError, half: ServerHalf, reply: Reply | None = None) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -18,16 +19,18 @@ from ...request import LLMRequest
 from ...types import Adaptation, LLMChunk
 from ..base import (
     Headers,
+    ModelPage,
     PreparedRequest,
     StreamDecoder,
     canonical_json,
     decode_json,
     fixed_headers,
 )
+from ..listing import get, parse_models
 from . import encode, settings
 from .blocks import API
 from .decode import MessagesDecoder, issuer_of, parse_whole
-from .models import INTERLEAVED_BETA, ModelTraits, traits_of
+from .models import INTERLEAVED_BETA, NEWEST, ModelTraits, traits_of
 
 
 class Call(Struct, frozen=True):
@@ -70,6 +73,22 @@ class AnthropicAdapter:
 
     def parse_count(self, body: bytes, request: LLMRequest) -> int:
         return decode_json(_COUNT, body, "the token count").input_tokens
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """None where the server has no such endpoint, as on Vertex AI."""
+        dialect = dialect_of(provider)
+        if not dialect.model_list:
+            return None
+        mark = f"&after_id={quote(after, safe='')}" if after else ""
+        version = dialect.anthropic_version or NEWEST.version
+        return replace(
+            get(f"/v1/models?limit=1000{mark}", base_of(provider.api_base)),
+            headers=fixed_headers(("accept", "application/json"), ("anthropic-version", version)),
+            auth="bearer" if dialect.bearer else "x-api-key",
+        )
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
 
     def parse_response(
         self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None

@@ -14,10 +14,11 @@ from ...folding import ChunkBuilder, close_open_parts
 from ...history import Log
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import PreparedRequest, canonical_json, fixed_headers
+from ..base import ModelPage, PreparedRequest, canonical_json, fixed_headers
+from ..listing import get, parse_models
 from .decode import LineDecoder
 from .encode import prepare_body
-from .wire import API, CHAT
+from .wire import API, CHAT, TAGS
 
 if TYPE_CHECKING:
     from ..base import APIAdapter, OwnFraming
@@ -56,6 +57,12 @@ class OllamaAdapter:
             e.partial = close_open_parts(builder.result(), "error")
             raise
         return builder.result()
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        return get(TAGS, base_of(provider))
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
 
     def parse_error(
         self,

@@ -143,12 +143,14 @@ class LineDecoder:
             self.keepalives += not line
             return None
         try:
-            return self._read(read_line(line), line)
+            chunk = self._read(read_line(line), line)
         except NOT_JSON as e:
             if not self._begun and line[:1] == b"{" and "truncated" in str(e):
                 self._document = True  # an object over several lines
                 return None
             raise self._undecodable(e, line) from None
+        self.keepalives += chunk is None
+        return chunk
 
     def _read(self, line: Line, data: bytes) -> LLMChunk | None:
         """What a line says; None if that is nothing. `_failure` is the error that it brought."""

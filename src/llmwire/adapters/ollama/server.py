@@ -22,6 +22,10 @@ class OllamaServer:
 
     api: str = API
     stream_type: ClassVar[str] = OllamaAdapter.stream_type
+    ping: ClassVar[bytes] = say.one_line(
+        {"message": {"role": "assistant", "content": ""}, "done": False}
+    )
+    """A line that says nothing; clients take no blank one."""
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.partition("?")[0].endswith(CHAT)

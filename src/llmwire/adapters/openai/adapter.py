@@ -15,9 +15,11 @@ from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError
 from ...folding import ChunkBuilder, close_open_parts
 from ...history import Log
+from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import PreparedRequest, canonical_json, fixed_headers
+from ..base import ModelPage, PreparedRequest, canonical_json, fixed_headers
+from ..listing import get, parse_models
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
@@ -78,6 +80,12 @@ class OpenAIAdapter:
             e.partial = close_open_parts(builder.result(), "error")
             raise
         return builder.result()
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        return get("/models", provider.api_base) if dialect_of(provider).model_list else None
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
 
     def parse_error(
         self,
