@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from contract.cases import (
-    COMMENTS,
     CONTENT_FIRST,
     QUESTION,
     REPLIES,
@@ -23,7 +22,7 @@ from contract.cases import (
     provider,
     request,
 )
-from contract.support import events_of, heard
+from contract.support import events_of, heard, ping_of
 from llmwire import (
     BackendError,
     ConfigError,
@@ -269,23 +268,23 @@ async def test_an_error_says_where_it_was() -> None:
 )
 async def test_clocks(wire: str, clock: str, answer: Answer) -> None:
     limits = Timeouts(**{clock: 0.08})
-    ours = [COMMENTS.get(wire, p) if isinstance(p, bytes) else p for p in answer.pieces]
+    ours = [ping_of(wire) if isinstance(p, bytes) else p for p in answer.pieces]
     answer = replace(answer, pieces=ours)
     backend, transport = backend_for(
         wire, answer, timeouts=limits, retry=RetryPolicy(max_attempts=1)
     )
-    with pytest.raises(TimeoutError_) as caught:
-        await backend.complete(model=model(wire), messages=[QUESTION])
-    assert caught.value.clock == clock and caught.value.seconds == 0.08
+    _, error, _ = await collect(backend, wire)
+    assert isinstance(error, TimeoutError_)
+    assert error.clock == clock and error.seconds == 0.08
     if clock == "first_content":
-        assert caught.value.keepalives == 2 and caught.value.bytes_received > 0
+        assert error.keepalives == 2 and error.bytes_received > 0
         assert transport.responses[0].closed
 
 
 @each_wire
 async def test_keepalives_do_not_keep_a_dead_stream_alive(wire: str) -> None:
     events = stream_events(wire, "long_text")
-    drip = [x for _ in range(200) for x in (0.02, COMMENTS.get(wire, b": ping\n\n"))]
+    drip = [x for _ in range(200) for x in (0.02, ping_of(wire))]
     backend, transport = backend_for(
         wire, Answer([*events[:8], *drip]), timeouts=Timeouts(idle=0.1)
     )

@@ -30,8 +30,6 @@ OBJECTS = ("anthropic", "vertex-anthropic", "ollama")
 """Wires whose calls have objects for arguments, and an end that is told for each."""
 CACHELESS = ("ollama",)
 """Wires that say nothing of caches."""
-COMMENTS = {"ollama": b"\n"}
-"""What a wire's keep-alive is, where it is no comment of an event stream."""
 WHOLE_CALLS = ("ollama",)
 """Wires on which a call comes in one piece, or not at all."""
 CONTENT_FIRST = ("ollama",)

@@ -36,7 +36,6 @@ from llmwire.types import (
 
 from .cases import (
     CACHELESS,
-    COMMENTS,
     HISTORIES,
     OBJECTS,
     QUESTION,
@@ -48,7 +47,7 @@ from .cases import (
     provider,
     request,
 )
-from .support import chunks_of, decode, decoded, events_of, heard, open_parts, partial
+from .support import chunks_of, decode, decoded, events_of, heard, open_parts, partial, ping_of
 
 each_wire = pytest.mark.parametrize("wire", WIRES)
 each_reply = pytest.mark.parametrize("case", REPLIES)
@@ -340,7 +339,7 @@ def test_unknown_events_change_nothing(wire: str, case: str) -> None:
         news = [
             *events[:i],
             UNKNOWN_EVENT[wire],
-            COMMENTS.get(wire, b": a comment\n\n"),
+            ping_of(wire),
             *events[i:],
         ]
         assert decoded(news, asked, ours) == whole

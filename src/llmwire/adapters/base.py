@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 from msgspec import Raw, Struct
@@ -174,13 +174,13 @@ class APIAdapter(Protocol):
 
 
 class OwnFraming(Protocol):
-    """An adapter, or a server half, whose streams are no server-sent events.
+    """An adapter whose streams are no server-sent events.
 
     Whatever comes in answer to a request for a stream goes to its decoder, which alone can tell
     what it is.
     """
 
-    stream_type: ClassVar[str]
+    stream_type: str
     """The content type of its streams."""
 
 
@@ -260,6 +260,18 @@ class ServerHalf(Protocol):
 
     def prepare_stream_error(self, error: BackendError) -> bytes:
         """The event that reports an error inside a 200."""
+        ...
+
+
+@runtime_checkable
+class FramedServer(Protocol):
+    """A server half whose streams are no server-sent events: `prepare_stream` gives whole frames."""
+
+    stream_type: str
+    """The content type of its streams."""
+
+    def prepare_ping(self) -> bytes:
+        """A frame that says nothing, to keep a stream alive."""
         ...
 
 

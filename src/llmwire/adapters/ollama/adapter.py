@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from ...config import ProviderConfig
 from ...error_builder import BackendErrorBuilder
@@ -29,7 +29,7 @@ class OllamaAdapter:
     {"num_ctx": 32768}}`); its compatible endpoint can't, and truncates what is longer."""
 
     api: str = API
-    stream_type: ClassVar[str] = "application/x-ndjson"
+    stream_type: str = "application/x-ndjson"
 
     def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
         """Raises `UnsupportedError` with a path for what this wire can't say, and `ConfigError`

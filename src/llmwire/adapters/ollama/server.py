@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from ...errors import BackendError
 from ...types import LLMChunk
@@ -14,18 +14,14 @@ from .adapter import OllamaAdapter
 from .wire import API, CHAT
 
 if TYPE_CHECKING:
-    from ..base import OwnFraming, ServerHalf
+    from ..base import FramedServer, ServerHalf
 
 
 class OllamaServer:
     """Hears requests and says replies as Ollama does."""
 
     api: str = API
-    stream_type: ClassVar[str] = OllamaAdapter.stream_type
-    ping: ClassVar[bytes] = say.one_line(
-        {"message": {"role": "assistant", "content": ""}, "done": False}
-    )
-    """A line that says nothing; clients take no blank one."""
+    stream_type: str = OllamaAdapter.stream_type
 
     def matches(self, method: str, path: str) -> bool:
         return method == "POST" and path.partition("?")[0].endswith(CHAT)
@@ -44,6 +40,10 @@ class OllamaServer:
         """Raises as `prepare_response` does."""
         return say.lines(chunks, heard)
 
+    def prepare_ping(self) -> bytes:
+        """A line without content: clients take no blank one."""
+        return say.one_line({"message": {"role": "assistant", "content": ""}, "done": False})
+
     def prepare_count(self, tokens: int, heard: ServerRequest) -> bytes:
         """Not part of this wire."""
         return canonical_json({"prompt_eval_count": tokens})
@@ -60,4 +60,4 @@ class OllamaServer:
 
 if TYPE_CHECKING:
     _server: ServerHalf = OllamaServer()
-    _framing: OwnFraming = OllamaServer()
+    _framing: FramedServer = OllamaServer()
