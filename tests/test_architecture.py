@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "history",
         "providers",
         "retry",
+        "gate",
         "error_tables",
         "error_body",
         "error_builder",
