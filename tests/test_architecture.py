@@ -41,7 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("adapters",),
     ("clocks", "transport", "auth", "environment", "settings"),
-    ("intake", "stream", "backend", "connection"),
+    ("intake", "stream", "backend", "connection", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 3
