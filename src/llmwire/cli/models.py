@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 from collections.abc import Mapping
 
@@ -12,6 +11,7 @@ from ..errors import ConfigError
 from ..settings import Settings, is_unconfigured, load_settings, resolve
 from ..types import to_builtins
 from .common import dollars, is_offline, target_named
+from .loop import run_async
 from .table import render
 from .terminal import Terminal, safe
 
@@ -84,7 +84,7 @@ def _listed(args: argparse.Namespace, terminal: Terminal) -> int:
     """The models that a provider itself lists."""
     name: str = args.provider
     with target_named(name if is_offline(name) else f"{name}:MODEL") as target:
-        models = asyncio.run(_asked(target.provider))
+        models = run_async(_asked(target.provider))
     if args.json:
         terminal.json({"provider": name, "models": [to_builtins(m) for m in models]})
         return 0
