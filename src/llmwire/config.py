@@ -128,6 +128,15 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
 
     # All wires
+    auth: Literal["bearer", "x-api-key", "api-key", "google"] | None = None
+    """How the credential travels: the key as `Authorization: Bearer`, in `x-api-key` or in
+    `api-key` (Azure), or Google's token, which goes to googleapis.com only (Claude on Google
+    Cloud). None: as the wire's own service takes it."""
+    endpoint: str | None = None
+    """The path of a call, `{model}` in it for the model's name (Azure's deployments). None: the
+    wire's own."""
+    api_version: str = ""
+    """The `api-version` in the query of every address (Azure)."""
     model_list: bool = True
     """Whether the server lists its models. Z.ai, DashScope and Perplexity have no reliable list."""
 
@@ -154,13 +163,25 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     count_endpoint: bool = True
     """Whether the server has /v1/messages/count_tokens."""
 
+    def __post_init__(self) -> None:
+        # Both end up in the address that a key is sent to.
+        if self.endpoint is not None and not re.fullmatch(
+            r"/[\w.:/{}@-]*", self.endpoint, re.ASCII
+        ):
+            raise ConfigError(
+                f"dialect: endpoint {self.endpoint!r} must be a path, beginning with a slash"
+            )
+        if self.api_version and not re.fullmatch(r"[\w.-]+", self.api_version, re.ASCII):
+            raise ConfigError(f"dialect: api_version {self.api_version!r} is no version")
+
 
 class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """Who answers: an address, the variable that holds the key, and the wire format.
 
     `api_base` is what the wire's endpoint is appended to: `https://api.openai.com/v1` for Chat
-    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`). Raises
-    `ConfigError` for an address that is no http(s) URL.
+    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`). `{resource}`,
+    `{project_id}` and `{region}` in it stand for those fields. Raises `ConfigError` for an address
+    that is no http(s) URL.
     """
 
     name: str
@@ -173,6 +194,8 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """What this server calls reasoning, both ways."""
     project_id: str = ""
     region: str = ""
+    resource: str = ""
+    """The account's own part of the address: a resource of Azure's, a workspace of Anthropic's."""
     extra_headers: dict[str, str] = {}
     """Sent with every request; they replace ours of the same name, whatever its case."""
     timeouts: Timeouts = Timeouts()
@@ -182,6 +205,29 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if self.api_base:
             check_url(self.api_base, f"provider {self.name!r}: api_base")
+
+    @property
+    def address(self) -> str:
+        """`api_base` with what its placeholders stand for.
+
+        Raises `ConfigError` if one of them is missing, or can't stand in an address.
+        """
+        address = self.api_base
+        for field in ("resource", "project_id", "region") if "{" in address else ():
+            value: str = getattr(self, field)
+            if f"{{{field}}}" not in address:
+                continue
+            if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", value):
+                problem = (
+                    f"has a {field} that can't be one: {value!r}" if value else f"needs {field}"
+                )
+                raise ConfigError(
+                    f"provider {self.name!r} {problem}; its address is {self.api_base}",
+                    provider=self.name,
+                    phase="prepare",
+                )
+            address = address.replace(f"{{{field}}}", value)
+        return address
 
 
 class ModelConfig(Struct, frozen=True, omit_defaults=True):

@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import ModelInfo, ProviderConfig
-from ..errors import BackendError, DecodeError
+from ..config import Dialect, ModelInfo, ProviderConfig
+from ..errors import BackendError, ConfigError, DecodeError
 from ..folding import is_json_object
 from ..request import LLMRequest
 from ..types import (
@@ -83,6 +84,32 @@ class Headers(Mapping[str, str]):
         return f"Headers({', '.join(self)})"
 
 
+def endpoint_at(dialect: Dialect, own: str, model: str = "") -> str:
+    """The path of a call (and its query): the dialect's, else the wire's own."""
+    path = own
+    if dialect.endpoint is not None:
+        path = dialect.endpoint.replace("{model}", quote(model, safe=""))
+    return at_version(dialect, path)
+
+
+def at_version(dialect: Dialect, path: str) -> str:
+    """Any path with the query that the server wants on each."""
+    return f"{path}?api-version={dialect.api_version}" if dialect.api_version else path
+
+
+def scheme_at(dialect: Dialect, address: str, own: AuthScheme) -> AuthScheme:
+    """How the credential travels: as the dialect says, else as the wire's own service takes it.
+
+    Raises `ConfigError` where Google's token would go elsewhere.
+    """
+    if dialect.auth == "google":
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        if parts.scheme != "https" or not f".{host}".endswith(".googleapis.com"):
+            raise ConfigError(f"Google's token does not go to {host}", phase="prepare")
+    return dialect.auth or own
+
+
 @lru_cache(maxsize=256)
 def fixed_headers(*headers: tuple[str, str]) -> Headers:
     """The same object for the same headers, so that what is made of them is made once.
@@ -100,7 +127,7 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "google", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "api-key", "google", "none"]
 
 
 class PreparedRequest(Struct, frozen=True):

@@ -80,7 +80,9 @@ def understand(heard: Heard, half: ServerHalf | None, path: str) -> ServerReques
 def check_key(headers: Headers, key: str) -> None:
     """Raises `AuthenticationError` unless the headers carry the key."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    given = token.strip() if scheme.lower() == "bearer" else ""
+    for name in ("x-api-key", "api-key"):  # the latter is Azure's
+        given = given or headers.get(name, "")
     if not hmac.compare_digest(given.encode(), key.encode()):
         said = "the API key is missing or wrong"
         raise AuthenticationError(

@@ -24,7 +24,9 @@ from ..base import (
     StreamDecoder,
     canonical_json,
     decode_json,
+    endpoint_at,
     fixed_headers,
+    scheme_at,
 )
 from ..listing import get, parse_models
 from . import encode, settings
@@ -79,12 +81,13 @@ class AnthropicAdapter:
         dialect = dialect_of(provider)
         if not dialect.model_list:
             return None
+        base = base_of(provider.address)
         mark = f"&after_id={quote(after, safe='')}" if after else ""
         version = dialect.anthropic_version or NEWEST.version
         return replace(
-            get(f"/v1/models?limit=1000{mark}", base_of(provider.api_base)),
+            get(f"/v1/models?limit=1000{mark}", base),
             headers=fixed_headers(("accept", "application/json"), ("anthropic-version", version)),
-            auth="bearer" if dialect.bearer else "x-api-key",
+            auth=scheme_at(dialect, base, "bearer" if dialect.bearer else "x-api-key"),
         )
 
     def parse_models(self, body: bytes) -> ModelPage:
@@ -139,14 +142,17 @@ class AnthropicAdapter:
                 provider=provider.name,
                 phase="prepare",
             )
+        own = "/v1/messages"
+        dialect, base = call.dialect, base_of(provider.address)
+        path = f"{own}/count_tokens" if count else endpoint_at(dialect, own, request.model.name)
         return PreparedRequest(
             method="POST",
-            endpoint="/v1/messages/count_tokens" if count else "/v1/messages",
+            endpoint=path,
             headers=headers_of(call, {"anthropic-version": call.version}),
             body=canonical_json(call.body),
-            base_url=base_of(provider.api_base),
+            base_url=base,
             adaptations=call.adaptations,
-            auth="bearer" if call.dialect.bearer else "x-api-key",
+            auth=scheme_at(dialect, base, "bearer" if dialect.bearer else "x-api-key"),
         )
 
     # --- the body ---------------------------------------------------------------------------------

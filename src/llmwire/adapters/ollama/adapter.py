@@ -12,9 +12,17 @@ from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError
 from ...folding import ChunkBuilder, close_open_parts
 from ...history import Log
+from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import ModelPage, PreparedRequest, canonical_json, fixed_headers
+from ..base import (
+    ModelPage,
+    PreparedRequest,
+    canonical_json,
+    endpoint_at,
+    fixed_headers,
+    scheme_at,
+)
 from ..listing import get, parse_models
 from .decode import LineDecoder
 from .encode import prepare_body
@@ -38,7 +46,10 @@ class OllamaAdapter:
         body = canonical_json(prepare_body(request, provider, log))
         accept = self.stream_type if request.stream else "application/json"
         headers = fixed_headers(("content-type", "application/json"), ("accept", accept))
-        return PreparedRequest("POST", CHAT, headers, body, base_of(provider), log.done())
+        dialect, base = dialect_of(provider), base_of(provider)
+        path = endpoint_at(dialect, CHAT, request.model.name)
+        auth = scheme_at(dialect, base, "bearer")
+        return PreparedRequest("POST", path, headers, body, base, log.done(), auth)
 
     def parse_response(
         self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None
@@ -59,7 +70,8 @@ class OllamaAdapter:
         return builder.result()
 
     def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
-        return get(TAGS, base_of(provider))
+        dialect, base = dialect_of(provider), base_of(provider)
+        return get(TAGS, base, auth=scheme_at(dialect, base, "bearer"))
 
     def parse_models(self, body: bytes) -> ModelPage:
         return parse_models(body)
@@ -96,7 +108,7 @@ def base_of(provider: ProviderConfig) -> str:
             provider=provider.name,
             phase="prepare",
         )
-    base = provider.api_base.rstrip("/")
+    base = provider.address.rstrip("/")
     return base.removesuffix("/v1").removesuffix("/api").rstrip("/")
 
 

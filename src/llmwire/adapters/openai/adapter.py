@@ -18,7 +18,15 @@ from ...history import Log
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import ModelPage, PreparedRequest, canonical_json, fixed_headers
+from ..base import (
+    ModelPage,
+    PreparedRequest,
+    at_version,
+    canonical_json,
+    endpoint_at,
+    fixed_headers,
+    scheme_at,
+)
 from ..listing import get, parse_models
 from .encode import prepare_body
 from .reply import ReplyReader
@@ -43,16 +51,17 @@ class OpenAIAdapter:
         `ConfigError` for a provider without an address."""
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
-        log = Log()
+        log, dialect, address = Log(), dialect_of(provider), provider.address
         body = prepare_body(request, provider, self.api, log)
         accept = "text/event-stream" if request.stream else "application/json"
         return PreparedRequest(
             "POST",
-            self.endpoint,
+            endpoint_at(dialect, self.endpoint, request.model.name),
             fixed_headers(("Content-Type", "application/json"), ("Accept", accept)),
             canonical_json(body),
-            provider.api_base,
+            address,
             log.done(),
+            scheme_at(dialect, address, "bearer"),
         )
 
     def parse_response(
@@ -82,7 +91,11 @@ class OpenAIAdapter:
         return builder.result()
 
     def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
-        return get("/models", provider.api_base) if dialect_of(provider).model_list else None
+        dialect, address = dialect_of(provider), provider.address
+        if not dialect.model_list:
+            return None
+        auth = scheme_at(dialect, address, "bearer")
+        return get(at_version(dialect, "/models"), address, auth=auth)
 
     def parse_models(self, body: bytes) -> ModelPage:
         return parse_models(body)
