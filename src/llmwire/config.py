@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from .errors import ConfigError
+from .plain import JSON
 
 ThinkingLevel = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How much the model should think. A wire without a level takes the nearest lower one it has,
@@ -72,11 +73,14 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """The tool choices the server takes. Z.ai takes only auto; Ollama ignores all."""
     efforts: tuple[ThinkingLevel, ...] | None = None
     """Levels of reasoning_effort the server takes (`off` is sent as "none"). None: by model."""
+    families: Literal["openai", "mistral"] = "openai"
+    """Whose model names say what a model takes, where nothing else does."""
     reasoning_control: Literal[
-        "effort", "thinking_type", "enable_thinking", "reasoning", "none"
+        "effort", "thinking_type", "adaptive", "enable_thinking", "reasoning", "none"
     ] = "effort"
     """How thinking is asked for: reasoning_effort; thinking {type} with effort (DeepSeek, Z.ai,
-    Moonshot); enable_thinking (Qwen); reasoning {effort} (OpenRouter); not at all."""
+    Moonshot); thinking {type: adaptive} (MiniMax); enable_thinking (Qwen); reasoning {effort}
+    (OpenRouter); not at all."""
     thinking_default: bool = False
     """Whether the server thinks unless told not to, so that `off` has to be said in so many
     words (DeepSeek V4, Z.ai, Qwen)."""
@@ -99,12 +103,19 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether parallel_tool_calls may be sent."""
     metadata: bool = False
     """Whether the body takes `metadata` (OpenAI, Mistral); strict servers answer 400."""
+    body: dict[str, JSON] = {}
+    """What every request says beside: reasoning_split (MiniMax: thinking in a field of its own),
+    context_length_exceeded_behavior (Fireworks: an error instead of a silent cut). A call's
+    extra_body goes over it."""
 
     # Chat Completions: the history
     merge_user_messages: bool = False
     """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""
     assistant_after_tool: bool = False
     """Mistral models: a user turn right after a tool result is a 400."""
+    prefill: Literal["plain", "prefix", "partial"] = "plain"
+    """What marks a last message by the assistant as the beginning of the reply: nothing, prefix
+    (Mistral, DeepSeek), partial (Moonshot)."""
     tool_call_ids: Literal["any", "openai40", "mistral9", "anthropic64"] = "any"
     """Which ids the server takes: up to 40 characters (OpenAI), exactly 9 alphanumerics
     (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""

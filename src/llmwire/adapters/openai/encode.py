@@ -13,8 +13,9 @@ from ...history import Log
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import JSON, AvailableTool, Native
+from .families import traits_at
 from .messages import MessageWriter
-from .models import ModelTraits, traits_of
+from .models import ModelTraits
 
 EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
 
@@ -26,7 +27,8 @@ def prepare_body(
 
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
-    dialect, traits = dialect_of(provider), traits_of(request.model.name)
+    dialect = dialect_of(provider)
+    traits = traits_at(dialect, request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
     _add_tools(body, request, dialect, log)
     level = _add_thinking(body, request, dialect, traits, log)
@@ -65,6 +67,9 @@ def prepare_body(
         replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
     messages = writer.prepare_messages(request.messages)
+    if dialect.prefill != "plain" and messages and messages[-1]["role"] == "assistant":
+        messages[-1][dialect.prefill] = True
+    body.update(dialect.body)
     body.update(request.extra_body)
     body["messages"] = body.pop("messages", messages)
     return body
@@ -205,6 +210,9 @@ def _say_level(
     elif control == "enable_thinking":
         body["enable_thinking"] = on
         return "enabled" if on else None
+    elif control == "adaptive":
+        body["thinking"] = {"type": "adaptive" if on else "disabled"}
+        return "adaptive" if on else None
     elif control == "thinking_type":
         body["thinking"] = {"type": "enabled" if on else "disabled"}
         if on and levels is None:
