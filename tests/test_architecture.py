@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "eventstream",
         "history",
         "providers",
+        "rows",
         "retry",
         "gate",
         "error_tables",

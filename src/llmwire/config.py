@@ -81,9 +81,12 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """How thinking is asked for: reasoning_effort; thinking {type} with effort (DeepSeek, Z.ai,
     Moonshot); thinking {type: adaptive} (MiniMax); enable_thinking (Qwen); reasoning {effort}
     (OpenRouter); not at all."""
+    thinking_extra: dict[str, JSON] = {}
+    """What is said beside switching thinking on: clear_thinking false (Z.ai), preserve_thinking
+    (Qwen), which keep the thinking of earlier turns in the context."""
     thinking_default: bool = False
     """Whether the server thinks unless told not to, so that `off` has to be said in so many
-    words (DeepSeek V4, Z.ai, Qwen)."""
+    words (DeepSeek V4, Z.ai, Qwen, MiniMax)."""
     reasoning_replay: Literal["issuer", "none", "tool_turns", "always", "content"] = "issuer"
     """What of earlier reasoning goes back. `issuer`: to the server it came from, in the field it
     came in. `none`: never (OpenAI). `tool_turns`: on turns with tool calls (Moonshot).

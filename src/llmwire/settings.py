@@ -122,9 +122,12 @@ def resolve(spec: str | None, settings: Settings) -> Resolved:
             raise ConfigError(f"{settings.default_from}: {e.message}") from None
     ready = sorted(settings.ready)
     # Tokens that serve more than models (HF_TOKEN, a Google Cloud project) imply no choice.
-    keys = [n for n in ready if settings.providers[n].api_key_env_var.endswith(_KEY_ENDINGS)]
-    if len(keys) == 1 and keys[0] in DEFAULT_MODELS:
-        return Resolved(*_named(f"{keys[0]}:{DEFAULT_MODELS[keys[0]]}", settings), implied=True)
+    variables = {n: settings.providers[n].api_key_env_var for n in ready}
+    keys = [n for n, variable in variables.items() if variable.endswith(_KEY_ENDINGS)]
+    chosen = [n for n in keys if n in DEFAULT_MODELS]
+    if len(chosen) == 1 and len({variables[n] for n in keys}) == 1:  # one key may open two wires
+        name = chosen[0]
+        return Resolved(*_named(f"{name}:{DEFAULT_MODELS[name]}", settings), implied=True)
     how = "name one (provider:model), or set LLMWIRE_MODEL or default_model in the configuration"
     if ready:
         raise ConfigError(f"no model is chosen, and there are keys for {', '.join(ready)}: {how}")
@@ -227,9 +230,20 @@ def build_settings(sources: Sequence[ConfigSource], environ: Mapping[str, str]) 
 
 
 def _is_ready(row: ProviderConfig, environ: Mapping[str, str]) -> bool:
+    fields = address_fields(row)
     if row.api_key_env_var:
-        return bool(environ.get(row.api_key_env_var, "").strip())
-    return bool(row.project_id and row.region)
+        if not environ.get(row.api_key_env_var, "").strip():
+            return False
+    elif not fields:
+        return False  # a server of one's own may run or not
+    return all(getattr(row, field) for field in fields)
+
+
+def address_fields(row: ProviderConfig) -> list[str]:
+    """The fields that stand in the address of a row."""
+    if row.api_style == "vertex-anthropic" and not row.api_base:
+        return ["project_id", "region"]
+    return list(dict.fromkeys(re.findall(r"\{(\w+)\}", row.api_base)))
 
 
 def _parsed(source: ConfigSource) -> dict[str, Any]:
@@ -298,7 +312,7 @@ def _overlaid(
             f"{_at(source, *path, 'api_style')}: {new.api_style!r} is not one of "
             f"{', '.join(ADAPTERS)}"
         )
-    for field in ("project_id", "region"):
+    for field in ("project_id", "region", "resource"):
         _check_name(getattr(new, field), _at(source, *path, field))
     dialect = row.dialect if same_server(row, new) else None
     if "dialect" in changes:
@@ -379,6 +393,7 @@ def _check_name(value: str, where: str) -> None:
 def _binding(row: ProviderConfig) -> tuple[str, str, bool]:
     # Without an address a Vertex row goes to Google, with Google's own credential.
     google = row.api_style == "vertex-anthropic" and not row.api_base
+    google = google or (row.dialect is not None and row.dialect.auth == "google")
     return row.api_key_env_var, origin(row.api_base), google
 
 
@@ -386,7 +401,7 @@ def _refuse_new_destination(
     row: ProviderConfig, source: ConfigSource, known: set[tuple[str, str, bool]]
 ) -> None:
     binding = _binding(row)
-    secret = row.api_key_env_var or row.extra_headers
+    secret = row.api_key_env_var or row.extra_headers or binding[2]
     if binding in known or (not secret and is_loopback(row.api_base)):
         return
     where = _at(source, "providers", row.name)

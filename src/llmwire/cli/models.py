@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ..config import ModelConfig, ModelInfo, ProviderConfig
 from ..errors import ConfigError
-from ..settings import Settings, is_unconfigured, load_settings, resolve
+from ..settings import Settings, address_fields, is_unconfigured, load_settings, resolve
 from ..types import to_builtins
 from .common import dollars, is_offline, target_named
 from .loop import run_async
@@ -122,11 +122,16 @@ def _key_set(provider: ProviderConfig, environ: Mapping[str, str]) -> bool:
 def _state(provider: ProviderConfig, settings: Settings) -> str:
     if provider.name in settings.broken:
         return settings.broken[provider.name]
+    if provider.api_key_env_var and not _key_set(provider, os.environ):
+        return "key not set"
+    fields = address_fields(provider)
+    for field in fields:
+        if not getattr(provider, field):
+            return f"{field.removesuffix('_id')} not set"
     if provider.api_key_env_var:
-        return "key set" if provider.name in settings.ready else "key not set"
-    if provider.api_style == "vertex-anthropic" and not provider.api_base:
-        ready = provider.name in settings.ready
-        return f"project {provider.project_id}, {provider.region}" if ready else "project not set"
+        return "key set"
+    if fields:
+        return f"project {provider.project_id}, {provider.region}"
     return "no key needed"
 
 

@@ -189,6 +189,9 @@ def _add_thinking(
     elif level != asked:
         log.add("clamped", "thinking", "the model has no such level", asked, level)
     said = _say_level(body, level, control, levels)
+    if level != "off" and dialect.thinking_extra:
+        place = body["thinking"] if control in ("thinking_type", "adaptive") else body
+        place.update(dialect.thinking_extra)
     if said is not None:
         log.add("substituted", "thinking", "the server takes on or off only", asked, said)
     return level

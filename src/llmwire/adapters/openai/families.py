@@ -11,16 +11,13 @@ from functools import lru_cache
 from ...config import Dialect, ThinkingLevel
 from .models import ModelTraits, traits_of
 
-_MISTRAL: tuple[tuple[re.Pattern[str], tuple[ThinkingLevel, ...]], ...] = tuple(
-    (re.compile(pattern), efforts)
-    for pattern, efforts in (
-        (r"magistral", ()),  # always thinks, and takes no level
-        (r"mistral-large-(4|latest)", ("low", "medium", "high")),
-        (r"zai-glm", ("low", "high", "max")),
-        (r"mistral-(small|medium)", ("high",)),
-    )
-)  # type: ignore[arg-type]
-"""Which levels of reasoning_effort are really taken; the type lists all of them."""
+_MISTRAL: tuple[tuple[str, tuple[ThinkingLevel, ...]], ...] = (
+    (r"magistral", ()),  # always thinks, and takes no level
+    (r"mistral-large-(4|latest)", ("low", "medium", "high")),
+    (r"zai-glm", ("low", "high", "max")),
+    (r"mistral-(small|medium)", ("high",)),
+)
+"""Which levels of reasoning_effort a model really takes; the wire's type lists all of them."""
 
 
 def traits_at(dialect: Dialect, name: str) -> ModelTraits | None:
@@ -32,6 +29,6 @@ def traits_at(dialect: Dialect, name: str) -> ModelTraits | None:
 def _mistral(name: str) -> ModelTraits | None:
     bare = name.rpartition("/")[2].lower()
     for pattern, efforts in _MISTRAL:
-        if pattern.match(bare):
+        if re.match(pattern, bare):
             return ModelTraits(efforts, max_tokens_field="max_tokens", developer=False, stop=True)
     return None
