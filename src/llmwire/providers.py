@@ -221,6 +221,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
                 max_tokens_field="max_tokens",
                 developer_role=False,
                 efforts=("minimal", "low", "medium", "high"),
+                reasoning_replay="none",
                 top_k=False,
             ),
         ),

@@ -199,7 +199,7 @@ def build_settings(sources: Sequence[ConfigSource], environ: Mapping[str, str]) 
     for source, data in parsed:
         named = _overlay(rows, source, data)
         for name in named:
-            if data["providers"][name].keys() & {"api_base", "project_id", "region"}:
+            if data["providers"][name].keys() & {"api_base", "project_id", "region", "resource"}:
                 broken.pop(name, None)
         if not source.trusted:
             touched |= dict.fromkeys(named, source)

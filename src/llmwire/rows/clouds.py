@@ -94,6 +94,7 @@ ROWS = (
             max_tokens_field="max_tokens",
             developer_role=False,
             efforts=("minimal", "low", "medium", "high"),
+            reasoning_replay="none",
             top_k=False,
             auth="google",
             model_list=False,

@@ -85,6 +85,7 @@ class ReplyReader:
         self._others = False
         self._in_thought = False
         self._sources: tuple[dict[str, JSON], ...] = ()
+        self._cited = False
 
     # --- events ---
 
@@ -301,9 +302,9 @@ class ReplyReader:
 
     def _cite(self, parts: list[Part]) -> None:
         """What the answer rests on belongs to its text; each event of the stream repeats it."""
-        if self._sources and self.text_at >= 0:
+        if self._sources and self.text_at >= 0 and not self._cited:
             self._on_text("", parts, self._sources)
-            self._sources = ()
+            self._cited = True
 
     def _without_thought(self, delta: Delta, parts: list[Part]) -> Any:
         """The content without the thought in it, which Google marks and puts between tags."""
@@ -471,6 +472,7 @@ class ReplyReader:
         """The end of a whole reply: ends what is open, and says why it stopped."""
         stop = self._stop_now()
         parts: list[Part] = []
+        self._cite(parts)
         self._end_text(parts)
         parts += self._calls.end(stop.reason)
         audio = self._audio_part() if self._audio else None
