@@ -27,6 +27,7 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "zai": ("ZAI_BASE_URL", ""),
     "azure": ("AZURE_OPENAI_ENDPOINT", "/openai/v1"),
     "azure-classic": ("AZURE_OPENAI_ENDPOINT", "/openai"),
+    "azure-models": ("AZURE_INFERENCE_ENDPOINT", ""),
     "anthropic-foundry": ("ANTHROPIC_FOUNDRY_BASE_URL", ""),
     "anthropic-google-cloud": ("ANTHROPIC_GOOGLE_CLOUD_BASE_URL", ""),
     "anthropic-aws": ("ANTHROPIC_AWS_BASE_URL", ""),
@@ -53,10 +54,11 @@ _FIELD_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "anthropic-aws": (("region", "AWS_REGION"), ("region", "AWS_DEFAULT_REGION")),
     "azure": (("resource", "AZURE_RESOURCE_NAME"),),
     "azure-classic": (("resource", "AZURE_RESOURCE_NAME"),),
+    "azure-models": (("resource", "AZURE_RESOURCE_NAME"),),
     "cloudflare": (("resource", "CLOUDFLARE_ACCOUNT_ID"),),
 }
 """Parts of addresses, and the variables they come from: of one field the first that is set.
-Source: as above; @ai-sdk/azure and pi-ai 1.5.2 for the last three."""
+Source: as above; @ai-sdk/azure and pi-ai 1.5.2 for the last ones."""
 
 
 def environment_rows(

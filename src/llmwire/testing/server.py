@@ -58,12 +58,14 @@ class LocalServer:
 
     Queued replies are used up in order, one a request; then `default` answers, at first the
     offline model. `/openai/v1/chat/completions`, `/anthropic/v1/messages` (and count_tokens),
-    `/vertex/projects/...` and `/reasoning/v1/chat/completions` speak their wires; bare
-    `/v1/chat/completions` and `/v1/messages` work too, as do `/health` and the model lists.
+    `/vertex/projects/...`, `/reasoning/v1/chat/completions` and `/ollama/api/chat` speak their
+    wires; bare `/v1/chat/completions`, `/v1/messages` and `/api/chat` work too, as do `/health` and
+    the model lists.
 
     - `host`, `port`: where it listens; port 0 takes a free one. Only 127.0.0.1 unless told.
     - `default`: what answers when nothing is queued (`Scripted`). It runs in the server's thread.
-    - `require_key`: the only key that is let in (`Authorization: Bearer` or `x-api-key`).
+    - `require_key`: the only key that is let in (`Authorization: Bearer`, `x-api-key`
+      or `api-key`).
     - `models`: the names in the model lists; any model is answered.
     - `halves`: the wire formats by name, if not those of `SERVER_HALVES`.
     - `keep`: how many requests `requests` remembers, the newest.
