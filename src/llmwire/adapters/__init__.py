@@ -37,6 +37,7 @@ class _Registry(Mapping[str, T], Generic[T]):
 ADAPTERS: Mapping[str, APIAdapter] = _Registry(
     {
         "openai": ".openai:OpenAIAdapter",
+        "openai-responses": ".responses:ResponsesAdapter",
         "anthropic": ".anthropic:AnthropicAdapter",
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
@@ -47,6 +48,7 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
 SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
     {
         "openai": ".openai:OpenAIServer",
+        "openai-responses": ".responses:ResponsesServer",
         "anthropic": ".anthropic:AnthropicServer",
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
