@@ -90,3 +90,109 @@ def test_reading(exchange_id: str, cut: str) -> None:
         if got[field] != want[field] and (field not in also or got[field] != also[field])
     }
     assert sorted(differences) == sorted(DIFFERENCES.get(exchange_id, [])), differences
+
+
+def test_all_recorded_exchanges_are_compared() -> None:
+    assert len(IDS) == 65
+    assert len(DIFFERENCES) <= 1
+    assert all(d["reason"] for d in _LISTED)
+
+
+@pytest.mark.parametrize("exchange_id", STREAMED)
+def test_a_stream_cut_after_any_event_is_no_success(exchange_id: str) -> None:
+    case = Case(exchange_id)
+    whole, failure = collect(case, [case.body])
+    ends = [match.end() for match in re.finditer(rb"\r?\n\r?\n", case.body)]
+    assert ends
+    for end in ends:
+        reply, error = collect(case, [case.body[:end]])
+        if re.search(rb'"type": ?"response\.(completed|incomplete)"', case.body[:end]):
+            assert error is None and reply == whole
+        elif failure is not None and b"event: error" in case.body[:end]:
+            assert type(error) is type(failure)
+        else:
+            assert isinstance(error, IncompleteStreamError), end
+            assert whole.text.startswith(reply.text)
+            assert all(call in whole.tool_calls for call in reply.tool_calls)
+
+
+# --- what came goes back ------------------------------------------------------------------------
+
+
+def items_of(case: Case) -> list[dict[str, Any]]:
+    """The items of a reply as they came; of a stream each as its own end brought it."""
+    if not case.streamed:
+        return json.loads(case.body)["output"]
+    lines = re.findall(rb"^data: ?(\{.*)$", case.body, re.MULTILINE)
+    events = [json.loads(line) for line in lines]
+    done = [e for e in events if e["type"] == "response.output_item.done"]
+    return [e["item"] for e in sorted(done, key=lambda e: e["output_index"])]
+
+
+def without_nothing(item: dict[str, Any]) -> dict[str, Any]:
+    """An item without its nulls and empty lists, which say nothing, in depth."""
+    out = {k: v for k, v in item.items() if v is not None and v != []}
+    for key in ("content", "summary"):
+        if isinstance(out.get(key), list):
+            out[key] = [without_nothing(part) for part in out[key]]
+    return out
+
+
+def to_be_sent(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What of the items goes back: reasoning only if it is encrypted or has its text, and without
+    it no id and no hosted tool after it."""
+    out: list[dict[str, Any]] = []
+    missing = False
+    for item in items:
+        kind = item["type"]
+        if kind == "reasoning":
+            missing = not (item.get("encrypted_content") or item.get("content"))
+            if not missing:
+                out.append(item)
+        elif kind not in ("message", "function_call", "custom_tool_call"):
+            out += [] if missing and kind != "compaction" else [item]
+        else:
+            out.append({k: v for k, v in item.items() if k != "id"} if missing else item)
+    return out
+
+
+@pytest.mark.parametrize("exchange_id", GOOD)
+def test_the_items_of_a_reply_go_back_as_they_came(exchange_id: str) -> None:
+    case = Case(exchange_id)
+    reply, error = read(case)
+    if error is not None or not reply.message.parts:
+        return
+    results = [LLMMessage("tool", "result", tool_call_id=c.id or "") for c in reply.tool_calls]
+    history = (*case.request.messages, reply.message, *results, LLMMessage("user", "Go on."))
+    prepared = ADAPTER.prepare_request(replace(case.request, messages=history), case.provider)
+    sent = json.loads(prepared.body)["input"]
+    assert sent[0]["role"] == "user" and sent[-1] == {"role": "user", "content": "Go on."}
+    answers = [i for i in sent if str(i.get("type")).endswith("tool_call_output")]
+    answers += [i for i in sent if i.get("type") == "function_call_output"]
+    assert [a["call_id"] for a in answers if a["output"] == "result"] == [
+        c.id for c in reply.tool_calls
+    ]
+    back = sent[1 : len(sent) - 1 - len(results)]
+    assert list(map(without_nothing, back)) == list(
+        map(without_nothing, to_be_sent(items_of(case)))
+    )
+
+
+@pytest.mark.parametrize("exchange_id", GOOD)
+def test_recorded_requests_are_heard_and_said_again(exchange_id: str) -> None:
+    """Our server refuses nothing that a service has answered, and our client says it again."""
+    case = Case(exchange_id)
+    body = case.exchange["request"]["body"]
+    if not isinstance(body, dict) or "input" not in body:
+        return
+    half = SERVER_HALVES["openai-responses"]
+    heard = half.parse_request("POST", "/v1/responses", {}, json.dumps(body).encode()).request
+    again = ADAPTER.prepare_request(heard, replace(case.provider, name=""))
+    said = half.parse_request("POST", again.endpoint, again.headers, again.body).request
+    assert said.messages == heard.messages
+    assert said.tools == heard.tools
+    assert (said.max_tokens, said.output) == (heard.max_tokens, heard.output)
+    items = body["input"] if isinstance(body["input"], list) else []
+    kept = [i.get("encrypted_content") for i in items if i.get("encrypted_content")]
+    sent = json.loads(again.body)["input"]
+    assert [i["encrypted_content"] for i in sent if i.get("encrypted_content")] == kept

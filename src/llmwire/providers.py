@@ -281,7 +281,9 @@ def dialect_of(provider: ProviderConfig | None) -> Dialect:
 def _dialect_at(api_base: str, api_style: str) -> Dialect:
     host = urlsplit(api_base).hostname or ""
     if api_style == "openai-responses":
-        return next((d for end, d in _RESPONSES if f".{host}".endswith(f".{end.strip('.')}")), _PLAIN)
+        return next(
+            (d for end, d in _RESPONSES if f".{host}".endswith(f".{end.strip('.')}")), _PLAIN
+        )
     known = _HOSTS.get(host)
     if known is not None:
         return known

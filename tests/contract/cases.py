@@ -41,7 +41,9 @@ ODD_ARGUMENTS = '{ "city" : "Z\\u00fcrich", "n": 1.50, "deep": {"a":[1, 2,3]} }'
 def provider(wire: str, name: str = "") -> ProviderConfig:
     return ProviderConfig(
         name or f"{wire}-provider",
-        "http://127.0.0.1:1/v1" if wire in ("openai", "openai-responses", "reasoning") else "http://127.0.0.1:1",
+        "http://127.0.0.1:1/v1"
+        if wire in ("openai", "openai-responses", "reasoning")
+        else "http://127.0.0.1:1",
         api_style=wire,
         project_id="project",
         region="global",

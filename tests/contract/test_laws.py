@@ -276,10 +276,10 @@ def test_handoff(origin: str, target: str, case: str) -> None:
     assert [c.name for m in said for c in m.tool_calls] == [c.name for c in reply.tool_calls]
     if reply.text:
         assert any(reply.text in m.text for m in said)
-    signature = reply.message.reasoning_signature
+    thoughts = [p for p in reply.message.parts if isinstance(p, ReasoningPart)]
     body = ADAPTERS[target].prepare_request(moved, ours).body
-    if signature and origin != target:
-        assert signature.encode() not in body
+    for state in (s for p in thoughts for s in (p.signature, p.data) if s):
+        assert (state.encode() in body) is (origin == target)
     results = [p for m in listened.request.messages for p in m.parts if hasattr(p, "call_id")]
     assert len(results) == len(reply.tool_calls)
 

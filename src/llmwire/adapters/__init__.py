@@ -37,10 +37,10 @@ class _Registry(Mapping[str, T], Generic[T]):
 ADAPTERS: Mapping[str, APIAdapter] = _Registry(
     {
         "openai": ".openai:OpenAIAdapter",
-        "openai-responses": ".responses:ResponsesAdapter",
         "anthropic": ".anthropic:AnthropicAdapter",
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
+        "openai-responses": ".responses:ResponsesAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -48,9 +48,9 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
 SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
     {
         "openai": ".openai:OpenAIServer",
-        "openai-responses": ".responses:ResponsesServer",
         "anthropic": ".anthropic:AnthropicServer",
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
+        "openai-responses": ".responses:ResponsesServer",
     }
 )

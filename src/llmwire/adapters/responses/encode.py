@@ -85,9 +85,7 @@ def _add_limit(body: dict[str, JSON], limit: int | None, log: Log) -> None:
     body["max_output_tokens"] = max(limit, MIN_OUTPUT_TOKENS)
 
 
-def _add_identity(
-    body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log
-) -> None:
+def _add_identity(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log) -> None:
     if request.metadata:
         if dialect.metadata:
             body["metadata"] = request.metadata

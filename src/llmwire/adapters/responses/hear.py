@@ -119,7 +119,7 @@ def _check_settings(body: dict[str, Any]) -> None:
     effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
     for name in ("temperature", "top_p"):
         sampled = traits is None or traits.sampling == "yes" or (
-            traits.sampling == "effort_none" and effort == "none"
+            traits.sampling == "effort_none" and effort in ("none", None)
         )  # fmt: skip
         if body.get(name) not in (None, 1) and not sampled:
             raise refuse(
@@ -303,6 +303,7 @@ def _tool(tool: dict[str, Any]) -> AvailableTool | None:
         return None
     function = {**tool, "description": tool.get("description") or ""}
     function["parameters"] = tool.get("parameters") or {}
+    function["strict"] = tool.get("strict") or None  # false is how "nobody asked" is said
     kind: Any = tool["type"]
     return AvailableTool(msgspec.convert(function, AvailableFunction), kind)
 
@@ -317,16 +318,17 @@ def _choice(choice: JSON, tools: tuple[AvailableTool, ...]) -> Any:
     for tool in tools:
         if tool.function.name == choice.get("name"):
             return tool
-    raise refuse(f"Tool choice '{choice.get('name')}' not found in 'tools' parameter.", "tool_choice")
+    raise refuse(
+        f"Tool choice '{choice.get('name')}' not found in 'tools' parameter.", "tool_choice"
+    )
 
 
 def _output(text: JSON) -> OutputFormat | None:
     form = text.get("format") if isinstance(text, dict) else None
-    kind = form.get("type") if isinstance(form, dict) else None
-    if kind == "json_object":
-        return OutputFormat()
-    if kind != "json_schema":
+    if not isinstance(form, dict) or form.get("type") not in ("json_object", "json_schema"):
         return None
+    if form["type"] == "json_object":
+        return OutputFormat()
     return OutputFormat(form["schema"], form["name"], bool(form.get("strict")))
 
 

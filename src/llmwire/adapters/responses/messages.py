@@ -279,11 +279,11 @@ class InputWriter:
             return [{"role": "assistant", "content": part.summary or ""}]
         assert isinstance(part, OpaquePart | CompactionPart)
         entry = _kept(part)
-        name = entry.get("id")
+        name = str(entry.get("id") or "")
         if after is not None and after not in thoughts:
             self._log.add("dropped", path, "its reasoning is not there, and it is refused without")
             return []
-        if name is not None and name in self._ids:
+        if name and name in self._ids:
             self._log.add("dropped", path, "an item that is there already")
             return []
         self._ids.add(name)

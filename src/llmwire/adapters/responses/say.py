@@ -8,7 +8,7 @@ its kind is `full`, and as a summary else. Wire reference 2.3 (2026-11-22).
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from ...types import (
     JSON,
     BytesSource,
     CompactionPart,
+    DeltaKind,
     ImagePart,
     IncompleteToolCall,
     LLMChunk,
@@ -119,7 +120,8 @@ class _Talk:
     def __init__(self, heard: ServerRequest) -> None:
         self._heard = heard
         self._body: dict[str, Any] = heard.body if isinstance(heard.body, dict) else {}
-        self._seed = made_id(heard)
+        asked = {k: v for k, v in self._body.items() if k not in ("stream", "stream_options")}
+        self._seed = made_id(ServerRequest(heard.request, body=asked))  # streamed or not
         self._number = 0
         self._output: list[JSON] = []
         self._open: dict[int, _Open] = {}  # by the part's index
@@ -218,8 +220,9 @@ class _Talk:
     def _part(self, part: Part) -> Iterator[bytes]:
         """A part in one piece: the same events, with one delta."""
         index = -1
-        text, last = "", {}
-        kind: Any = "text"
+        text = ""
+        last: dict[str, Any] = {}
+        kind: DeltaKind = "text"
         if isinstance(part, TextPart):
             text, last = part.text, {"citations": part.citations}
         elif isinstance(part, RefusalPart):
@@ -246,12 +249,12 @@ class _Talk:
         if isinstance(part, OpaquePart):
             item = load_json(part.data)
         elif isinstance(part, CompactionPart):
-            kept = part.native.payload if part.native is not None else None
-            ours = part.native is not None and part.native.api == API and isinstance(kept, str)
-            item = load_json(kept) if ours else {
-                "id": self._name("cmp"), "type": "compaction",
-                "encrypted_content": part.summary or "",
-            }  # fmt: skip
+            native = part.native
+            if native is not None and native.api == API and isinstance(native.payload, str):
+                item = load_json(native.payload)
+            else:
+                words = part.summary or ""
+                item = {"id": self._name("cmp"), "type": "compaction", "encrypted_content": words}
         elif isinstance(part, ImagePart) and isinstance(part.source, BytesSource):
             data = b64encode(part.source.data).decode()
             item = {
@@ -299,7 +302,7 @@ class _Talk:
         if d.end:
             yield from self._end(d.index, d)
 
-    def _start(self, d: PartDelta) -> Iterator[Any]:
+    def _start(self, d: PartDelta) -> Generator[bytes, None, _Open]:
         kind: str = d.kind
         where: dict[str, JSON] = {"content_index": 0}
         if kind == "reasoning":

@@ -89,9 +89,7 @@ class InputDelta(_Delta, tag="response.custom_tool_call_input.delta"):
     at: int = msgspec.field(default=0, name="(none)")
 
 
-AnyDelta = Union[
-    TextDelta, RefusalDelta, SummaryDelta, ReasoningDelta, ArgumentsDelta, InputDelta
-]
+AnyDelta = Union[TextDelta, RefusalDelta, SummaryDelta, ReasoningDelta, ArgumentsDelta, InputDelta]
 
 DELTA = msgspec.json.Decoder(AnyDelta)
 EVENT = msgspec.json.Decoder(Event)
