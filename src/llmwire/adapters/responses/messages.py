@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NoReturn
 
+from msgspec import Raw
+
 from ...errors import UnsupportedError
 from ...history import Log, close_parts, drop_foreign, fit_ids, issued_by, pair_tool_calls
 from ...types import (
@@ -71,9 +73,7 @@ class InputWriter:
         self._custom_calls: set[str | None] = set()
         self._ids: set[str] = set()  # of the items so far; each may stand once
 
-    def prepare_input(
-        self, messages: Sequence[LLMMessage]
-    ) -> tuple[str | None, list[dict[str, JSON]]]:
+    def prepare_input(self, messages: Sequence[LLMMessage]) -> tuple[str | None, list[JSON]]:
         """Instructions and items. Raises `UnsupportedError` with the path of what can't be said.
 
         A leading system message becomes the instructions, unless there is nothing else.
@@ -87,7 +87,7 @@ class InputWriter:
         if len(fitted) > 1 and fitted[0].role is Role.system:
             instructions = _texts(fitted[0].parts)
             fitted = fitted[1:]
-        items: list[dict[str, JSON]] = []
+        items: list[JSON] = []
         for i, message in enumerate(fitted):
             if message.role is Role.assistant:
                 items += self._turn(message, i)
@@ -146,7 +146,7 @@ class InputWriter:
 
     # --- what users, tools and systems say ---
 
-    def _said(self, message: LLMMessage) -> Iterator[dict[str, JSON]]:
+    def _said(self, message: LLMMessage) -> Iterator[JSON]:
         role = message.role
         word = "user" if role is Role.tool else str(role)
         if role is Role.developer and not self._developer:
@@ -169,7 +169,7 @@ class InputWriter:
             else:
                 yield {"role": word, "content": [content(p) for p in run]}
 
-    def _item(self, part: Part) -> dict[str, JSON]:
+    def _item(self, part: Part) -> JSON:
         if not isinstance(part, ToolResultPart):
             return _kept(part)
         custom = part.call_id in self._custom_calls or part.name in self._custom
@@ -186,8 +186,8 @@ class InputWriter:
 
     # --- what the assistant said ---
 
-    def _turn(self, message: LLMMessage, i: int) -> list[dict[str, JSON]]:
-        items: list[dict[str, JSON]] = []
+    def _turn(self, message: LLMMessage, i: int) -> list[JSON]:
+        items: list[JSON] = []
         thoughts: set[str] = set()  # the ids of the reasoning items that this turn brings back
         place = 0
         for kind, item, parts in _runs(message.parts):
@@ -238,14 +238,14 @@ class InputWriter:
         item: dict[str, Any] | None,
         thoughts: set[str],
         paths: list[str],
-    ) -> list[dict[str, JSON]]:
+    ) -> list[JSON]:
         """One message item; no item for texts without a character."""
         said = []
         for part, path in zip(parts, paths, strict=True):
             payload = _payload(part)
             more = payload.get("part") or {}
             if isinstance(part, OpaquePart):
-                said.append(load_json(part.data))
+                said.append(_kept(part, path))
             elif isinstance(part, RefusalPart):
                 said.append({"type": "refusal", "refusal": part.text, **more})
             elif isinstance(part, AudioPart):
@@ -258,12 +258,13 @@ class InputWriter:
         if not said:
             return []
         if item is None:
-            alone = said[0].get("text") if len(said) == 1 else None
+            only = parts[0] if len(said) == 1 else None
+            alone = said[0]["text"] if isinstance(only, TextPart | AudioPart) else None
             return [{"role": "assistant", "content": said if alone is None else alone}]
         own = self._own(item, _payload(parts[0]).get("after"), thoughts)
         return [{"type": "message", "role": "assistant", **own, "content": said}]
 
-    def _other(self, part: Part, thoughts: set[str], path: str) -> list[dict[str, JSON]]:
+    def _other(self, part: Part, thoughts: set[str], path: str) -> list[JSON]:
         payload = _payload(part)
         after = payload.get("after")
         if isinstance(part, ToolCall):
@@ -278,8 +279,7 @@ class InputWriter:
             self._log.add("substituted", path, "a summary became a text")
             return [{"role": "assistant", "content": part.summary or ""}]
         assert isinstance(part, OpaquePart | CompactionPart)
-        entry = _kept(part)
-        name = str(entry.get("id") or "")
+        name = str(_object(_kept_text(part), path).get("id") or "")
         if after is not None and after not in thoughts:
             self._log.add("dropped", path, "its reasoning is not there, and it is refused without")
             return []
@@ -287,7 +287,7 @@ class InputWriter:
             self._log.add("dropped", path, "an item that is there already")
             return []
         self._ids.add(name)
-        return [entry]
+        return [_kept(part)]
 
     def _own(
         self, item: dict[str, Any], after: JSON = None, thoughts: Collection[str] = ()
@@ -339,12 +339,22 @@ def _payload(part: Part) -> dict[str, Any]:
     return native.payload if native is not None and isinstance(native.payload, dict) else {}
 
 
-def _kept(part: Part) -> dict[str, JSON]:
-    """The item that was kept as it came."""
+def _kept_text(part: Part) -> JSON:
+    """The text of an item or a block that was kept."""
     if isinstance(part, OpaquePart):
-        return _object(part.data)
+        return part.data
     assert isinstance(part, CompactionPart) and part.native is not None
-    return _object(part.native.payload)
+    return part.native.payload
+
+
+def _kept(part: Part, path: str = "") -> JSON:
+    """What was kept, byte for byte."""
+    text = _kept_text(part)
+    value = _object(text, path)
+    try:
+        return Raw(text.encode())
+    except UnicodeEncodeError:  # half a surrogate pair: the body's writer replaces it
+        return value
 
 
 def _object(text: JSON, path: str = "") -> dict[str, JSON]:
@@ -357,13 +367,13 @@ def _object(text: JSON, path: str = "") -> dict[str, JSON]:
     return value
 
 
-def content(part: Part, path: str = "") -> dict[str, JSON]:
+def content(part: Part, path: str = "") -> JSON:
     """A block of a user's message or of a result. Raises `UnsupportedError` for a source that it
     can't have."""
     if isinstance(part, TextPart):
         return {"type": "input_text", "text": part.text}
     if isinstance(part, OpaquePart):
-        return _object(part.data, path)
+        return _kept(part, path)
     if isinstance(part, ImagePart):
         image: dict[str, JSON] = {"type": "input_image"}
         if isinstance(part.source, FileSource):
