@@ -275,6 +275,22 @@ def test_deltas_that_count_from_one_are_the_same_text() -> None:
     assert [p.text for p in parts(*chunks)] == ["Hello"]
 
 
+def test_what_was_said_stays_said_if_the_whole_item_does_not_have_it() -> None:
+    item = {**MSG, "content": [{"type": "refusal", "refusal": "No."}]}
+    assert [p.text for p in parts(added(item), text("Well,"), done(item), end(item))] == [
+        "Well,", "No."
+    ]  # fmt: skip
+
+
+def test_an_item_is_known_by_its_id_in_the_whole_response() -> None:
+    assert [p.text for p in parts(done(message("Hello"), 3), end(message("Hello")))] == ["Hello"]
+
+
+def test_arguments_that_came_as_an_object() -> None:
+    (found,) = parts(end(call({"a": 1})))  # type: ignore[arg-type]
+    assert found.arguments == '{"a":1}'
+
+
 def test_several_texts_in_one_message() -> None:
     item = message("One", "Two")
     events = [added(item), text("One"), text("Two", inside=1), done(item), end(item)]
@@ -337,6 +353,7 @@ def test_a_hosted_item_whose_end_never_came_is_left_out_with_a_record() -> None:
 def test_secret_reasoning_may_come_with_the_end_and_keeps_its_place() -> None:
     """Azure (wire reference 2.3)."""
     item = message("Hello")
+    assert parts(added(RS), done(RS), end(SECRET)) == [ITEMS["reasoning in secret"][2]]
     for early in ([added(RS), done(RS)], [added(RS)], [done(RS)]):
         events = [*early, added(item, 1), text("Hello", 1), done(item, 1), end(SECRET, item)]
         thought, said = parts(*events)
@@ -534,6 +551,9 @@ def test_only_the_terminal_event_makes_a_reply_whole(tail: bytes) -> None:
     assert isinstance(error, IncompleteStreamError)
     assert close_open_parts(summed(chunks)).text == "Hello"
     assert reply(*events, end(item), tail, text("more")).text == "Hello"
+    assert reply(wire(*events, end(item), tail, b": x\n", text("more", 1))).text == "Hello"
+    bare = {"type": "response.completed", "response": {"output": [item]}}
+    assert reply(*events, bare).stop == StopInfo("stop", "completed")
 
 
 def test_progress_of_hosted_tools_counts_as_a_sign_of_life() -> None:
@@ -634,6 +654,9 @@ def test_a_stream_that_comes_as_one_document_and_the_other_way_round() -> None:
     assert isinstance(error, IncompleteStreamError)
     _, error = read(b"<html>no</html>")
     assert isinstance(error, DecodeError)
+    for page in (b"<html>no</html>\n\n", b"data: <html>no</html>\n\n", b"<html>no"):
+        _, error = read(added(MSG), text("Hel"), page)
+        assert isinstance(error, DecodeError), page
     _, error = read(b'{"error":{"code":"rate_limit_exceeded"}}')
     assert isinstance(error, RateLimitError)
     assert whole(wire(done(message("Hello")), end())).text == "Hello"
@@ -666,3 +689,11 @@ def test_half_a_surrogate_pair() -> None:
     opaque = b'data: {"type":"response.output_item.done","item":{"type":"x","t":' + half + b"}}\n\n"
     (part,) = parts(opaque, end())
     assert json.loads(part.data) == {"type": "x", "t": "a\ufffd!"}
+
+
+def test_bytes_that_are_no_text_are_an_error() -> None:
+    broken = b'data: {"type":"response.output_item.done","item":{"type":"x","t":"\xff"}}\n\n'
+    _, error = read(broken)
+    assert isinstance(error, DecodeError)
+    with pytest.raises(DecodeError):
+        whole(b'{"status":"completed","output":[{"type":"x","t":"\xff"}]}')

@@ -571,6 +571,28 @@ def test_compaction_and_hosted_items_go_back_as_they_came() -> None:
     assert user == [json.loads(text), {"role": "user", "content": "Go on."}]
 
 
+def test_a_block_of_a_new_kind_goes_back_inside_its_message() -> None:
+    block = OpaquePart("smell", '{"type":"smell","strength":3.0}', ours({"item": MSG}))
+    assert turn(TextPart("So:", native=ours({"item": MSG})), block) == [
+        {
+            "type": "message", **MSG,
+            "content": [
+                {"type": "output_text", "text": "So:", "annotations": []},
+                {"type": "smell", "strength": 3.0},
+            ],
+        }
+    ]  # fmt: skip
+
+
+def test_half_a_surrogate_pair_in_a_kept_item() -> None:
+    (item,) = turn(OpaquePart("x", '{"type":"x","t":"\ud83d"}', ours(None)))
+    assert item == {"type": "x", "t": "\ufffd"}
+
+
+def test_a_message_without_parts_is_an_empty_one() -> None:
+    assert said(LLMMessage("user"), HI)[0] == {"role": "user", "content": ""}
+
+
 def test_texts_by_hand() -> None:
     assert turn(TextPart("Yes."))[0] == {"role": "assistant", "content": "Yes."}
     assert turn(TextPart("Yes."), RefusalPart("No."))[0] == {

@@ -174,6 +174,17 @@ def test_items_become_turns() -> None:
     assert got[6] == LLMMessage("assistant", "Done.")
 
 
+def test_what_is_not_known_is_kept() -> None:
+    output = {**OUT, "output": [{"type": "hologram", "size": 3}]}
+    *_, result = messages(FC, output)
+    assert result.parts == (
+        ToolResultPart("c1", (OpaquePart("hologram", '{"type":"hologram","size":3}'),)),
+    )
+    assert messages(input=None, previous_response_id="resp_1") == []
+    (turn,) = messages({"id": "msg_9"})
+    assert turn.role == "assistant" and turn.parts[0].kind == "item_reference"  # type: ignore[union-attr]
+
+
 def test_instructions_may_be_items() -> None:
     got = messages(instructions=[{"type": "message", "role": "developer", "content": "Be brief."}])
     assert got[0] == LLMMessage("developer", "Be brief.")
@@ -322,6 +333,7 @@ CITATION = {"type": "url_citation", "url": "https://a.example", "title": "A", "s
             "end_index": 2}  # fmt: skip
 USAGE = LLMUsage(12, 7, 8, cache_read=4, cache_write=0, reasoning=3)
 SEARCH = '{"id":"ws_1","type":"web_search_call","status":"completed","action":{"type":"search","query":"q"}}'
+COMPACTION = '{"id":"cmp_9","type":"compaction","encrypted_content":"gBBB"}'
 REPLIES: dict[str, tuple[list[Part], StopInfo | None]] = {
     "nothing": ([], None),
     "text": ([TextPart("Hello", (CITATION,))], StopInfo("stop")),
@@ -345,11 +357,17 @@ REPLIES: dict[str, tuple[list[Part], StopInfo | None]] = {
     ),
     "cut": ([IncompleteToolCall("c1", "f", '{"a', "length")], StopInfo("length")),
     "kept": (
-        [OpaquePart("web_search_call", SEARCH), TextPart("Found."), CompactionPart("So far.")],
+        [
+            OpaquePart("web_search_call", SEARCH),
+            TextPart("Found."),
+            CompactionPart("So far."),
+            CompactionPart(native=Native("openai-responses", payload=COMPACTION)),
+        ],
         StopInfo("stop"),
     ),
     "filtered": ([TextPart("Hel")], StopInfo("content_filter")),
     "paused": ([TextPart("Hel")], StopInfo("pause", "steered")),
+    "something new": ([TextPart("Hel")], StopInfo("other", "moonlight")),
 }
 
 
@@ -370,7 +388,7 @@ def data(event: bytes) -> dict[str, Any]:
     return value
 
 
-@pytest.mark.parametrize("name", REPLIES)
+@pytest.mark.parametrize("name", [n for n in REPLIES if n != "something new"])
 def test_replies_are_as_openais_own_types_say(name: str) -> None:
     asked = heard(tools=[{"type": "function", "name": "f", "parameters": {}, "strict": False}])
     events = [data(e) for e in streamed(*REPLIES[name], asked)]
@@ -401,6 +419,7 @@ def test_the_client_hears_what_the_server_says(name: str) -> None:
     wanted = [replace(p, native=None) for p in parts]  # type: ignore[type-var]
     if name == "kept":
         assert said[:2] == wanted[:2] and isinstance(said[2], CompactionPart)
+        assert got.message.parts[3].native.payload == COMPACTION  # type: ignore[union-attr]
     else:
         assert said == wanted
     assert got.stop is not None

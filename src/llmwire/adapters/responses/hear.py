@@ -390,8 +390,6 @@ def _plain(part: Part) -> Part:
 
 
 def _block(block: Any) -> Any:
-    if isinstance(block, str):
-        return TextPart(block)
     kind = block.get("type")
     if kind in ("input_text", "output_text") and isinstance(block.get("text"), str):
         return TextPart(block["text"])
