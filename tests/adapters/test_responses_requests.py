@@ -435,6 +435,10 @@ def test_results_may_answer_calls_that_the_server_has() -> None:
         {"type": "custom_tool_call_output", "call_id": "c2", "output": "8"},
     ]
     assert records(*results, previous_response_id="resp_1") == []
+    for name in ("previous_response_id", "conversation"):
+        assert [i["type"] for i in said(*results, extra_body={name: "x_1"})] == [
+            "function_call_output"
+        ] * 2
     lost = said(*results)
     assert [i["role"] for i in lost] == ["user", "user"], "without it they answer nothing"
 

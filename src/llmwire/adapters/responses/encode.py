@@ -43,7 +43,8 @@ def prepare_body(request: LLMRequest, provider: ProviderConfig, log: Log) -> dic
         call_ids="openai64" if rule == "any" and traits is not None else rule,
         developer=takes_developer(dialect, traits),
         plain_reasoning=dialect.reasoning_replay == "always",
-        goes_on=request.previous_response_id is not None,
+        goes_on=request.previous_response_id is not None
+        or any(request.extra_body.get(n) for n in ("previous_response_id", "conversation")),
         custom=[t.function.name for t in request.tools if t.type == "custom"],
     )
     instructions, items = writer.prepare_input(request.messages)
