@@ -58,6 +58,8 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .errors import TimeoutError_ as TimeoutError_
     from .errors import TransportError as TransportError
     from .errors import UnsupportedError as UnsupportedError
+    from .fallback import Fallback as Fallback
+    from .gate import RateLimits as RateLimits
     from .history import merge_consecutive_user_messages as merge_consecutive_user_messages
     from .providers import PROVIDERS as PROVIDERS
     from .request import LLMRequest as LLMRequest
@@ -113,6 +115,8 @@ _PLACES = {
     "InvalidRequestError ModelNotFoundError NotFoundError OverloadedError PayloadSummary "
     "PermissionDeniedError QuotaError RateLimitError RequestTooLargeError ServerError "
     "StatusError StreamError TimeoutError_ TransportError UnsupportedError",
+    "fallback": "Fallback",
+    "gate": "RateLimits",
     "history": "merge_consecutive_user_messages",
     "providers": "PROVIDERS",
     "request": "LLMRequest",
