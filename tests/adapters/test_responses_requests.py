@@ -91,6 +91,11 @@ def test_a_plain_request_stores_nothing_and_asks_for_encrypted_reasoning() -> No
     assert streamed.headers["accept"] == "text/event-stream"
 
 
+def test_a_model_that_does_not_reason_is_not_asked_for_reasoning() -> None:
+    assert not {"include", "reasoning"} & body(model="gpt-4o").keys()
+    assert "include" in body(model="a-local-model", provider=LOCAL)
+
+
 def test_a_provider_needs_an_address() -> None:
     with pytest.raises(ConfigError, match="has no api_base"):
         prepared(provider=replace(OPENAI, api_base=""))
@@ -170,6 +175,7 @@ def test_settings(name: str) -> None:
         ("o3", "max", "high"),
         ("o3", "off", None),
         ("gpt-5.6-sol", "off", "none"),
+        ("openai.gpt-5.6-luna", "max", "max"),
         ("a-local-model", "high", "high"),
         ("a-local-model", "off", None),
     ],

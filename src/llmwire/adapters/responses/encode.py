@@ -68,7 +68,8 @@ def prepare_body(request: LLMRequest, provider: ProviderConfig, log: Log) -> dic
     if request.previous_response_id is not None:
         body["previous_response_id"] = request.previous_response_id
     body["store"] = bool(request.store)
-    if dialect.encrypted_reasoning:
+    # Models that do not reason refuse to be asked for it; others may need to be (reference 2.2).
+    if dialect.encrypted_reasoning and (traits is None or traits.efforts):
         body["include"] = [ENCRYPTED]
     if request.stream:
         body["stream"] = True
