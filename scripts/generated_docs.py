@@ -34,6 +34,7 @@ WIRES = {
     "vertex-anthropic": "Claude on Vertex AI",
     "reasoning": "Mistral's chat: Chat Completions with thinking inside the content",
     "ollama": "Ollama's own chat, as JSON lines",
+    "openai-responses": "Responses, of OpenAI and of servers with such an endpoint",
 }
 """What a wire format is called among people; a new one needs a name here."""
 

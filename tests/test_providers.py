@@ -95,6 +95,8 @@ CALLS = {
     "llamacpp": "http://127.0.0.1:8080/v1/chat/completions",
     "vllm": "http://127.0.0.1:8000/v1/chat/completions",
     "azure": "https://res.openai.azure.com/openai/v1/chat/completions",
+    "openai-responses": "https://api.openai.com/v1/responses",
+    "azure-responses": "https://res.openai.azure.com/openai/v1/responses",
     "azure-classic": "https://res.openai.azure.com/openai/deployments/org%2Fm/chat/completions?api-version=2024-10-21",
     "azure-models": "https://res.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
     "anthropic-foundry": "https://res.services.ai.azure.com/anthropic/v1/messages",
@@ -393,10 +395,15 @@ def prefill(row: ProviderConfig, value: str) -> None:
 @shows
 def tool_call_ids(row: ProviderConfig, value: str) -> None:
     long = ToolCall("functions.f:0" + "x" * 70, FunctionCall("f", "{}"))
-    found = said(row, HI, LLMMessage("assistant", [long]))
-    call_id = found[1]["tool_calls"][0]["id"]
-    assert len(call_id) <= {"openai40": 40, "openai64": 64, "mistral9": 9}[value]
-    assert found[2]["tool_call_id"] == call_id
+    history = (HI, LLMMessage("assistant", [long]))
+    if row.api_style == "openai-responses":
+        items = body(row, messages=history)["input"]
+        ids = [i["call_id"] for i in items if "call_id" in i]
+    else:
+        turns = said(row, *history)
+        ids = [turns[1]["tool_calls"][0]["id"], turns[2]["tool_call_id"]]
+    assert len(ids) == 2 and len(set(ids)) == 1
+    assert len(ids[0]) <= {"openai40": 40, "openai64": 64, "mistral9": 9}[value]
 
 
 @shows
@@ -460,6 +467,11 @@ def _body(row: ProviderConfig, value: dict[str, Any]) -> None:
 
 
 SHOWS["body"] = _body
+
+
+@shows
+def prompt_cache_key(row: ProviderConfig, value: bool) -> None:
+    assert body(row, cache_key="k")["prompt_cache_key"] == "k"
 
 
 @shows
@@ -549,3 +561,16 @@ def test_reasoning_has_the_servers_own_name_both_ways(name: str) -> None:
     by_hand = LLMMessage("assistant", [ReasoningPart("hm"), TextPart("yes")])
     for turn in (reply.message, by_hand):
         assert said(row, HI, turn, HI)[1][row.reasoning_field_name] == "hm"
+
+
+def test_responses_on_azure_by_hand() -> None:
+    for path, version in (("/openai/v1", ""), ("/openai", "2025-04-01-preview")):
+        address = f"https://r.openai.azure.com{path}"
+        row = ProviderConfig("mine", address, api_style="openai-responses")
+        made = prepared(row)
+        assert made.auth == "api-key"
+        assert made.url == f"{address}/responses" + (f"?api-version={version}" if version else "")
+    counted = ADAPTERS["openai-responses"].prepare_count(
+        LLMRequest(model=ModelConfig("m"), messages=(HI,)), row
+    )
+    assert counted.endpoint == "/responses/input_tokens?api-version=2025-04-01-preview"

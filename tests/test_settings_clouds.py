@@ -35,6 +35,7 @@ def project(text: str) -> ConfigSource:
 
 
 AZURE = "https://r.openai.azure.com"
+AZURES = {"azure", "azure-classic", "azure-responses"}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,7 @@ AZURE = "https://r.openai.azure.com"
          f"{AZURE}/openai/deployments/m/chat/completions?api-version=2024-10-21"),
         ("azure-classic", {"AZURE_OPENAI_ENDPOINT": AZURE, "OPENAI_API_VERSION": "2025-04-01-preview"},
          f"{AZURE}/openai/deployments/m/chat/completions?api-version=2025-04-01-preview"),
+        ("azure-responses", {"AZURE_OPENAI_ENDPOINT": AZURE}, f"{AZURE}/openai/v1/responses"),
         ("anthropic-foundry", {"ANTHROPIC_FOUNDRY_RESOURCE": "r"},
          "https://r.services.ai.azure.com/anthropic/v1/messages"),
         ("anthropic-foundry", {"ANTHROPIC_FOUNDRY_BASE_URL": "https://x.services.ai.azure.com/anthropic/"},
@@ -146,8 +148,8 @@ def test_a_project_file_moves_no_key_and_no_token(name: str, text: str) -> None:
     ("environ", "ready"),
     [
         ({"AZURE_OPENAI_API_KEY": "k"}, set()),
-        ({"AZURE_OPENAI_API_KEY": "k", "AZURE_RESOURCE_NAME": "r"}, {"azure", "azure-classic"}),
-        ({"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": AZURE}, {"azure", "azure-classic"}),
+        ({"AZURE_OPENAI_API_KEY": "k", "AZURE_RESOURCE_NAME": "r"}, AZURES),
+        ({"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": AZURE}, AZURES),
         ({"AZURE_OPENAI_ENDPOINT": AZURE}, set()),
         ({"GOOGLE_CLOUD_PROJECT": "p"}, set()),
         ({"GOOGLE_CLOUD_PROJECT": "p", "ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID": "w"},

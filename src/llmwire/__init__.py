@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters.ollama import OllamaAdapter as OllamaAdapter
     from .adapters.openai import OpenAIAdapter as OpenAIAdapter
     from .adapters.reasoning import ReasoningAdapter as ReasoningAdapter
+    from .adapters.responses import ResponsesAdapter as ResponsesAdapter
     from .adapters.vertex import VertexAnthropicAdapter as VertexAnthropicAdapter
     from .backend import GenericBackend as GenericBackend
     from .backend import TokenCount as TokenCount
@@ -109,6 +110,7 @@ _PLACES = {
     "adapters.ollama": "OllamaAdapter",
     "adapters.openai": "OpenAIAdapter",
     "adapters.reasoning": "ReasoningAdapter",
+    "adapters.responses": "ResponsesAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
     "config": "Dialect ModelConfig ModelInfo ProviderConfig ThinkingLevel Timeouts",

@@ -20,12 +20,14 @@ from .providers import PROVIDERS
 
 _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "openai": ("OPENAI_BASE_URL", ""),
+    "openai-responses": ("OPENAI_BASE_URL", ""),
     "anthropic": ("ANTHROPIC_BASE_URL", ""),
     "groq": ("GROQ_BASE_URL", "/openai/v1"),
     "together": ("TOGETHER_BASE_URL", "/v1"),
     "cerebras": ("CEREBRAS_BASE_URL", "/v1"),
     "zai": ("ZAI_BASE_URL", ""),
     "azure": ("AZURE_OPENAI_ENDPOINT", "/openai/v1"),
+    "azure-responses": ("AZURE_OPENAI_ENDPOINT", "/openai/v1"),
     "azure-classic": ("AZURE_OPENAI_ENDPOINT", "/openai"),
     "azure-models": ("AZURE_INFERENCE_ENDPOINT", ""),
     "anthropic-foundry": ("ANTHROPIC_FOUNDRY_BASE_URL", ""),
@@ -53,6 +55,7 @@ _FIELD_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "anthropic-foundry": (("resource", "ANTHROPIC_FOUNDRY_RESOURCE"),),
     "anthropic-aws": (("region", "AWS_REGION"), ("region", "AWS_DEFAULT_REGION")),
     "azure": (("resource", "AZURE_RESOURCE_NAME"),),
+    "azure-responses": (("resource", "AZURE_RESOURCE_NAME"),),
     "azure-classic": (("resource", "AZURE_RESOURCE_NAME"),),
     "azure-models": (("resource", "AZURE_RESOURCE_NAME"),),
     "cloudflare": (("resource", "CLOUDFLARE_ACCOUNT_ID"),),

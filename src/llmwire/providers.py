@@ -38,6 +38,25 @@ _MISTRAL = Dialect(
     tool_result_images=True,
 )
 
+_OPENAI_RESPONSES = Dialect(metadata=True, tool_call_ids="openai64", prompt_cache_key=True)
+_RESPONSES: dict[str, Dialect] = {
+    "api.openai.com": _OPENAI_RESPONSES,
+    "api.x.ai": Dialect(developer_role=False, hosted_custom_calls=True),
+    "api.deepseek.com": Dialect(
+        developer_role=False,
+        efforts=("low", "high", "max"),
+        reasoning_replay="always",
+        parallel_tool_calls=False,
+        encrypted_reasoning=False,
+        reasoning_summary=None,
+    ),
+    "openrouter.ai": Dialect(
+        efforts=("off", "minimal", "low", "medium", "high", "xhigh", "max"), sampling=True
+    ),
+}
+"""What servers do differently on their Responses endpoints, by host. Source: wire reference 2.4,
+8.1, and recorded traffic of these services."""
+
 PROVIDERS: dict[str, ProviderConfig] = {
     row.name: row
     for row in (
@@ -52,6 +71,13 @@ PROVIDERS: dict[str, ProviderConfig] = {
                 tool_call_ids="openai40",
                 stream_end="done",
             ),
+        ),
+        ProviderConfig(
+            "openai-responses",
+            "https://api.openai.com/v1",
+            "OPENAI_API_KEY",
+            "openai-responses",
+            dialect=_OPENAI_RESPONSES,
         ),
         ProviderConfig(
             "anthropic",
@@ -255,7 +281,9 @@ PROVIDERS: dict[str, ProviderConfig] = {
 _HOSTS = {
     (_kin(row.api_style), host): row.dialect or _PLAIN
     for row in PROVIDERS.values()
-    if (host := urlsplit(row.api_base).hostname) and host != "127.0.0.1"
+    if (host := urlsplit(row.api_base).hostname)
+    and host != "127.0.0.1"
+    and row.api_style != "openai-responses"
 }
 for _known, _other in (
     ("api.together.xyz", "api.together.ai"),
@@ -282,9 +310,9 @@ def dialect_of(provider: ProviderConfig | None) -> Dialect:
 def _dialect_at(api_base: str, api_style: str) -> Dialect:
     parts = urlsplit(api_base)
     host, kin = parts.hostname or "", _kin(api_style)
-    known = _HOSTS.get((kin, host))
-    if known is None and kin == "openai" and host.endswith(clouds.AZURE_HOSTS):
-        known = clouds.azure_at(parts.path)
+    known = _RESPONSES.get(host) if kin == "openai-responses" else _HOSTS.get((kin, host))
+    if known is None and host.endswith(clouds.AZURE_HOSTS):
+        known = clouds.azure_at(parts.path, kin)
     if known is not None:
         return known
     # Servers that speak Mistral's language share its history rules, not its address.

@@ -23,11 +23,13 @@ from llmwire.types import (
     ToolResultPart,
 )
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning", "ollama")
+WIRES = ("openai", "openai-responses", "anthropic", "vertex-anthropic", "reasoning", "ollama")
 SIGNING = ("anthropic", "vertex-anthropic", "reasoning")
 """Wires on which reasoning carries a signature."""
+ENDING = ("openai-responses", "anthropic", "vertex-anthropic", "ollama")
+"""Wires that say of each tool call when it has ended."""
 OBJECTS = ("anthropic", "vertex-anthropic", "ollama")
-"""Wires whose calls have objects for arguments, and an end that is told for each."""
+"""Wires whose calls have objects for arguments."""
 CACHELESS = ("ollama",)
 """Wires that say nothing of caches."""
 WHOLE_CALLS = ("ollama",)
@@ -47,7 +49,9 @@ ODD_ARGUMENTS = '{ "city" : "Z\\u00fcrich", "n": 1.50, "deep": {"a":[1, 2,3]} }'
 def provider(wire: str, name: str = "") -> ProviderConfig:
     return ProviderConfig(
         name or f"{wire}-provider",
-        "http://127.0.0.1:1/v1" if wire in ("openai", "reasoning") else "http://127.0.0.1:1",
+        "http://127.0.0.1:1/v1"
+        if wire in ("openai", "openai-responses", "reasoning")
+        else "http://127.0.0.1:1",
         api_style=wire,
         project_id="project",
         region="global",
@@ -57,6 +61,7 @@ def provider(wire: str, name: str = "") -> ProviderConfig:
 def model(wire: str) -> ModelConfig:
     names = {
         "openai": "local-model",
+        "openai-responses": "gpt-6-luna",
         "reasoning": "mistral-medium-latest",
         "ollama": "gpt-oss:20b",
     }

@@ -19,11 +19,14 @@ HI: Any = [{"role": "user", "content": "hi"}]
 
 def theirs(name: str, url: str) -> None:
     """One call by the vendor's client."""
-    if name == "azure":
+    if name in ("azure", "azure-responses"):
         client: Any = openai.OpenAI(
             base_url=f"{url}/openai/v1", api_key="k-1", default_headers={"api-key": "k-1"}
         )
-        client.chat.completions.create(model="gpt", messages=HI)
+        if name == "azure":
+            client.chat.completions.create(model="gpt", messages=HI)
+        else:
+            client.responses.create(model="gpt", input="hi")
     elif name == "azure-classic":
         client = openai.AzureOpenAI(azure_endpoint=url, api_key="k-1", api_version="2024-10-21")
         client.chat.completions.create(model="gpt", messages=HI)
@@ -41,6 +44,7 @@ def place(heard: Heard, header: str) -> tuple[str, ...]:
     ("name", "path", "header"),
     [
         ("azure", "/openai/v1", "api-key"),
+        ("azure-responses", "/openai/v1", "api-key"),
         ("azure-classic", "/openai", "api-key"),
         ("anthropic-foundry", "/anthropic", "x-api-key"),
     ],

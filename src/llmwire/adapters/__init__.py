@@ -41,6 +41,7 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
         "ollama": ".ollama:OllamaAdapter",
+        "openai-responses": ".responses:ResponsesAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -52,5 +53,6 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
         "ollama": ".ollama:OllamaServer",
+        "openai-responses": ".responses:ResponsesServer",
     }
 )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import ModelInfo
+from ..config import ModelInfo, ProviderConfig
 from ..errors import DecodeError
+from ..providers import dialect_of
 from ..types import JSON, load_json
-from .base import ModelPage, PreparedRequest, fixed_headers
+from .base import ModelPage, PreparedRequest, at_version, fixed_headers, scheme_at
 
 _LISTS = ("data", "models")
 _NAMES = ("id", "model", "name")
@@ -31,6 +32,16 @@ def get(endpoint: str, base_url: str, **more: Any) -> PreparedRequest:
     """A request without a body."""
     headers = fixed_headers(("accept", "application/json"))
     return PreparedRequest("GET", endpoint, headers, b"", base_url, **more)
+
+
+def compatible_list(provider: ProviderConfig) -> PreparedRequest | None:
+    """The list of servers that are compatible with OpenAI's; None where they are known to have
+    none."""
+    dialect, address = dialect_of(provider), provider.address
+    if not dialect.model_list:
+        return None
+    auth = scheme_at(dialect, address, "bearer")
+    return get(at_version(dialect, "/models"), address, auth=auth)
 
 
 def parse_models(body: bytes) -> ModelPage:

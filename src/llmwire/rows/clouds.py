@@ -38,6 +38,9 @@ AZURE_MODELS = Dialect(
     model_list=False,
 )
 """Models of other makers (Mistral, Llama, ...) on Azure."""
+AZURE_RESPONSES = Dialect(
+    metadata=True, tool_call_ids="openai64", prompt_cache_key=True, auth="api-key"
+)
 AZURE_HOSTS = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 
 ROWS = (
@@ -47,6 +50,13 @@ ROWS = (
         "https://{resource}.openai.azure.com/openai/v1",
         "AZURE_OPENAI_API_KEY",
         dialect=AZURE,
+    ),
+    ProviderConfig(
+        "azure-responses",
+        "https://{resource}.openai.azure.com/openai/v1",
+        "AZURE_OPENAI_API_KEY",
+        "openai-responses",
+        dialect=AZURE_RESPONSES,
     ),
     ProviderConfig(
         "azure-classic",
@@ -109,8 +119,13 @@ ROWS = (
 )
 
 
-def azure_at(path: str) -> Dialect | None:
+def azure_at(path: str, wire: str) -> Dialect | None:
     """What an Azure address speaks, by its path; None: nothing that is known."""
+    if wire == "openai-responses":
+        old = "/openai/v1" not in path  # which has no version without `preview`
+        return replace(AZURE_RESPONSES, api_version="2025-04-01-preview" if old else "")
+    if wire != "openai":
+        return None
     if "/openai/v1" in path:
         return AZURE
     if "/openai/deployments/" in path:  # it names the deployment itself

@@ -21,13 +21,12 @@ from ...types import LLMChunk
 from ..base import (
     ModelPage,
     PreparedRequest,
-    at_version,
     canonical_json,
     endpoint_at,
     fixed_headers,
     scheme_at,
 )
-from ..listing import get, parse_models
+from ..listing import compatible_list, parse_models
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
@@ -91,11 +90,7 @@ class OpenAIAdapter:
         return builder.result()
 
     def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
-        dialect, address = dialect_of(provider), provider.address
-        if not dialect.model_list:
-            return None
-        auth = scheme_at(dialect, address, "bearer")
-        return get(at_version(dialect, "/models"), address, auth=auth)
+        return compatible_list(provider)
 
     def parse_models(self, body: bytes) -> ModelPage:
         return parse_models(body)
