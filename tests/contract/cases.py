@@ -23,9 +23,11 @@ from llmwire.types import (
     ToolResultPart,
 )
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning")
-SIGNING = ("anthropic", "vertex-anthropic", "reasoning")
+WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
+SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
 """Wires on which reasoning carries a signature."""
+OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini")
+"""Wires whose calls have objects for arguments, and an end that is told for each."""
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -47,7 +49,12 @@ def provider(wire: str, name: str = "") -> ProviderConfig:
 
 
 def model(wire: str) -> ModelConfig:
-    names = {"openai": "local-model", "reasoning": "mistral-medium-latest"}
+    names = {
+        "openai": "local-model",
+        "reasoning": "mistral-medium-latest",
+        "gemini": "gemini-3.1-pro-preview",
+        "vertex-gemini": "gemini-3.5-flash",
+    }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)
 
 
