@@ -145,8 +145,9 @@ class ContentWriter:
         if isinstance(source, FileSource):
             if source.provider not in ("", self._provider.name):
                 _refuse(path, f"a file uploaded to {source.provider}")
-        elif isinstance(source, UrlSource) and source.url.startswith("data:"):
-            if not source.url.partition(",")[0].endswith(";base64"):
+        elif isinstance(source, UrlSource):
+            head = source.url.partition(",")[0]
+            if head.startswith("data:") and not head.endswith(";base64"):
                 _refuse(path, "a data: address that is not base64")
 
     # --- messages ---

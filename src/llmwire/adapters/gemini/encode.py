@@ -22,7 +22,8 @@ MOST_STOPS = 5
 HOTTEST = 2.0
 _LABEL = re.compile(r"[\w-]{1,63}")
 _MERGED = ("generationConfig", "toolConfig")
-"""Objects in which extra_body's settings stand beside ours; any other key of it replaces."""
+"""Objects in which extra_body's settings stand beside ours, as its tools (the service's own) stand
+beside our functions; any other key of it replaces."""
 _CACHED = ("systemInstruction", "tools", "toolConfig")
 """What a cached content holds already, so that a request with one must not say it."""
 
@@ -53,6 +54,8 @@ def prepare_body(
         ours = body.get(key)
         if key in _MERGED and isinstance(ours, dict) and isinstance(value, dict):
             value = {**ours, **value}
+        elif key == "tools" and ours and isinstance(value, list):
+            value = [*ours, *value]
         body[key] = value
     if body.get("cachedContent"):
         for key in _CACHED:
