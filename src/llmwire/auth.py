@@ -42,8 +42,8 @@ async def authorize(
     key = read_key(provider, os.environ if environ is None else environ)
     if key is None:
         return prepared.headers
-    if prepared.auth == "x-api-key":
-        return prepared.headers.replaced({"x-api-key": key})
+    if prepared.auth in ("x-api-key", "x-goog-api-key"):
+        return prepared.headers.replaced({prepared.auth: key})
     return prepared.headers.replaced({"authorization": f"Bearer {key}"})
 
 

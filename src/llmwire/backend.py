@@ -24,7 +24,7 @@ PROBE_TOKENS = 16
 OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
 
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
-_CREDENTIALS = ("authorization", "x-api-key", "api-key")
+_CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
 
 
 Messages: TypeAlias = Sequence[LLMMessage] | LLMMessage | str

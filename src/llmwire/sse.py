@@ -27,7 +27,8 @@ class Frame(NamedTuple):
     """One event. `event` is its type ("" if none was named), `data` its data lines joined.
 
     `stray` frames are lines that are no SSE at all (a JSON error or HTML in the middle of the
-    stream): `data` is then the whole line.
+    stream): `data` is then the whole line. What follows one up to a blank line is stray too, for
+    JSON is sent over several lines (Gemini).
     """
 
     data: bytes
@@ -46,6 +47,7 @@ class SSEDecoder:
 
     __slots__ = (
         "_after_cr",
+        "_astray",
         "_data",
         "_data_size",
         "_event",
@@ -59,6 +61,7 @@ class SSEDecoder:
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._pending: list[bytes] = []  # pieces of a line (or an event) whose end has not come
         self._pending_size = 0
+        self._astray = False  # the last line was no SSE
         self._after_cr = False  # the last byte was CR: an LF right after it belongs to it
         self._data: list[bytes] = []
         self._data_size = 0
@@ -166,6 +169,7 @@ class SSEDecoder:
                 if held:
                     yield self._take()
                 self._event = ""
+                self._astray = False
                 self._started = True
                 continue
             frame = self._on_line(line)
@@ -230,7 +234,8 @@ class SSEDecoder:
             self._event = event_name(line)
         elif line == b"data":
             self._data.append(b"")
-        elif first in (b"{", b"[", b"<"):
+        elif self._astray or first in (b"{", b"[", b"<"):
+            self._astray = True
             return Frame(line, stray=True)
         return None
 

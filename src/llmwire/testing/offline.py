@@ -5,7 +5,7 @@
   its schema and take from the text what is obvious (`schema`). Several names are several calls.
 - After tool results it says what they were, unless the choice forces a call again.
 - With thinking on it thinks first, and signs it.
-- Asked for JSON (response_format, output_config.format) it gives JSON that fits the schema.
+- Asked for JSON (response_format, output_config.format, responseJsonSchema) it gives JSON that fits the schema.
 - `stop` and `max_tokens` cut it, counted as `counting` says.
 
 The same request gets the same reply.
@@ -181,6 +181,8 @@ def _thought(
 def _json_answer(request: LLMRequest, asked: str, results: list[ToolResultPart]) -> str | None:
     """The answer as JSON; None if none was asked for."""
     schema = _schema_asked(request.extra_body)
+    if request.output is not None:
+        schema = request.output.schema or {}
     if schema is None:
         return None
     if not schema:
