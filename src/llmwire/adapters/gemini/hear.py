@@ -39,7 +39,7 @@ from ...types import (
 )
 from ..base import canonical_json
 from .contents import MEDIA_TYPES, SENTINEL
-from .models import API, ModelTraits, level_of_budget, traits_of
+from .models import API, UNKNOWN, ModelTraits, level_of_budget, traits_of
 
 _OPAQUE = frozenset((
     "args", "response", "parameters", "parametersJsonSchema", "responseSchema",
@@ -107,6 +107,7 @@ def request_of(body: dict[str, Any], model: str, stream: bool) -> LLMRequest:
             "CachedContent can not be used with GenerateContent request setting "
             "system_instruction, tools or tool_config."
         )
+    contents = _joined(contents)
     check_contents(contents, traits)
     try:
         return _request(body, contents, model, stream)
@@ -120,6 +121,19 @@ def request_of(body: dict[str, Any], model: str, stream: bool) -> LLMRequest:
 def _parts_of(content: dict[str, Any]) -> list[dict[str, Any]]:
     parts = content.get("parts")
     return [p for p in parts if isinstance(p, dict)] if isinstance(parts, list) else []
+
+
+def _joined(contents: list[Any]) -> list[Any]:
+    """The contents with the model's neighbours as one: clients send a stream back piece by piece."""
+    out: list[Any] = []
+    for content in contents:
+        last = out[-1] if out else None
+        both = isinstance(content, dict) and isinstance(last, dict)
+        if both and content.get("role") == last.get("role") == "model":
+            out[-1] = {**last, "parts": [*_parts_of(last), *_parts_of(content)]}
+        else:
+            out.append(content)
+    return out
 
 
 def check_contents(contents: list[Any], traits: ModelTraits) -> None:
@@ -151,7 +165,8 @@ def check_contents(contents: list[Any], traits: ModelTraits) -> None:
                 "after a function response turn.",
                 history=True,
             )
-        if calls and traits.gemini3 and i > current and not calls[0].get("thoughtSignature"):
+        signed = not calls or calls[0].get("thoughtSignature")
+        if not signed and i > current and traits.gemini3 and traits is not UNKNOWN:
             name = calls[0]["functionCall"].get("name")
             raise refuse(
                 "Function call is missing a thought_signature in functionCall parts. This is "

@@ -1,7 +1,7 @@
 """The server's mouth: from replies to answers and events. The inverse of `reply`.
 
-Calls come whole, as AI Studio sends them; a thought that is signed comes in one piece with its
-signature, as clients keep a signed part apart.
+Calls come whole, as AI Studio sends them, and the first one signed where the service signs it; a
+thought that is signed comes in one piece with its signature, as clients keep a signed part apart.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ...types import (
     accumulate,
 )
 from ..base import ServerRequest, canonical_json
-from .models import API
+from .models import API, UNKNOWN, traits_of
 from .usage import STOP_WORDS, usage_of
 
 _WORDS: dict[StopReason, str] = {
@@ -172,6 +172,8 @@ class AnswerWriter:
         self._queue: list[Part | list[PartDelta]] = []  # in the order in which they began
         self._open: dict[tuple[int, str], list[PartDelta]] = {}
         self._count = 0
+        traits = traits_of(heard.request.model.name)
+        self._sign = traits.gemini3 and traits is not UNKNOWN  # the next call
 
     def chunk(self, chunk: LLMChunk) -> Iterator[dict[str, JSON]]:
         if chunk.usage is not None:
@@ -189,7 +191,7 @@ class AnswerWriter:
     def end(self) -> Iterator[dict[str, JSON]]:
         self._open.clear()
         yield from self._flush(last=True)
-        yield self._event({}, stop_fields(self._stop, self._broken))
+        yield self._event({"text": ""}, stop_fields(self._stop, self._broken))
 
     def _take(self, part: Part) -> None:
         if not isinstance(part, PartDelta):
@@ -248,14 +250,21 @@ class AnswerWriter:
             self._broken = part
         sources = _sources_of(part.citations) if isinstance(part, TextPart) else {}
         said = parts_of(part, f"message.parts[{self._count - 1}]")
+        if isinstance(part, ToolCall) and self._sign:
+            self._sign = False
+            said[0].setdefault("thoughtSignature", self._signature(part))
         if sources and not said:
             said = [{"text": ""}]
         for one in said:
             yield self._event(one, sources)
 
+    def _signature(self, call: ToolCall) -> str:
+        seal = f"{self._heard.request.model.name} {call.name} {call.arguments}"
+        return b64encode(hashlib.sha256(seal.encode("utf-8", "replace")).digest()).decode()
+
     def _event(self, part: Any, more: dict[str, JSON] | None = None) -> dict[str, JSON]:
-        content = {"content": {"parts": [part], "role": "model"}} if part else {}
-        event: dict[str, JSON] = {"candidates": [{**content, **(more or {}), "index": 0}]}
+        content = {"parts": [part], "role": "model"}
+        event: dict[str, JSON] = {"candidates": [{"content": content, **(more or {}), "index": 0}]}
         if self._usage is not None:
             event["usageMetadata"] = wire_usage(self._usage)
         return {**event, **self._head}
@@ -269,10 +278,11 @@ def whole_answer(reply: LLMChunk, heard: ServerRequest) -> dict[str, JSON]:
     candidate: dict[str, JSON] = {}
     for event in said:
         found = event["candidates"][0]
-        parts += found.pop("content", {"parts": []})["parts"]
+        parts += found.pop("content")["parts"]
         candidate |= found
-    content = {"content": {"parts": parts, "role": "model"}} if parts else {}
-    return {**said[-1], "candidates": [{**content, **candidate}]}
+    parts.pop()  # the last event's, which is empty
+    content = {"parts": parts, "role": "model"} if parts else {"role": "model"}
+    return {**said[-1], "candidates": [{"content": content, **candidate}]}
 
 
 def events_of(chunks: Iterable[LLMChunk], heard: ServerRequest) -> Iterator[dict[str, JSON]]:
