@@ -74,11 +74,20 @@ class SSEDecoder:
         """The `event:` lines and the data of a block of ordinary events; None: use `feed`.
 
         Ordinary is what nearly every packet holds: events of one data line, all with a type before
-        it or all without (then the first sequence is empty), ended by LF. They come out as `feed`
-        would give them at a fraction of its cost; an event that is not whole yet is held back.
+        it or all without (then the first sequence is empty), ended by LF; or a single event without
+        a type, ended by CRLF. They come out as `feed` would give them at a fraction of its cost; an
+        event that is not whole yet is held back.
         """
-        if self._data or self._event or self._after_cr or b"\r" in data:
+        if self._data or self._event or self._after_cr or self._astray:
             return None
+        if b"\r" in data:  # Google ends lines so: one packet an event is the usual case there too
+            end = len(data) - 4
+            if self._pending or data[:6] != b"data: " or data[end:] != b"\r\n\r\n":
+                return None
+            if data.find(b"\r") != end or data.find(b"\n") != end + 1:
+                return None
+            self._started = True
+            return (), (data[6:end],)
         if not self._started:
             if self._pending or not data.startswith((b"data: ", b"event: ")):
                 return None
@@ -234,7 +243,9 @@ class SSEDecoder:
             self._event = event_name(line)
         elif line == b"data":
             self._data.append(b"")
-        elif self._astray or first in (b"{", b"[", b"<"):
+        elif first in (b"{", b"[", b"<") or (
+            self._astray and not line.startswith((b"id:", b"retry:"))
+        ):
             self._astray = True
             return Frame(line, stray=True)
         return None

@@ -128,12 +128,15 @@ def _joined(contents: list[Any]) -> list[Any]:
     out: list[Any] = []
     for content in contents:
         last = out[-1] if out else None
-        both = isinstance(content, dict) and isinstance(last, dict)
-        if both and content.get("role") == last.get("role") == "model":
+        if _is_model(content) and last is not None and _is_model(last):
             out[-1] = {**last, "parts": [*_parts_of(last), *_parts_of(content)]}
         else:
             out.append(content)
     return out
+
+
+def _is_model(content: Any) -> bool:
+    return isinstance(content, dict) and content.get("role") == "model"
 
 
 def check_contents(contents: list[Any], traits: ModelTraits) -> None:

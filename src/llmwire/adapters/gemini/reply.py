@@ -11,7 +11,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from msgspec import Raw
@@ -53,13 +53,14 @@ from .models import API
 from .usage import STOP_WORDS, UNFINISHED, usage_of
 from .wire import (
     ANY,
+    BLOB,
+    CALL,
     EVENT,
     FIELDS,
     NOT_AS_EXPECTED,
-    PART,
     PLAIN_PART,
+    TEXT,
     TEXT_EVENT,
-    Blob,
     Call,
     Candidate,
     Event,
@@ -103,8 +104,9 @@ class ReplyReader:
         self._stop: StopInfo | None = None
         self._id: str | None = None
         self._model: str | None = None
-        self._usage: LLMUsage | None = None
-        self._held = Raw(b"")  # a report of usage that was not told yet
+        self._usage = Raw(b"")  # the newest report
+        self._untold = False  # it was not said yet
+        self._begun = False  # an earlier one was
         self._candidates = 1
 
     # --- events ---
@@ -156,7 +158,7 @@ class ReplyReader:
         if not part.text or part.thought is not (self._kind == "reasoning"):
             return None
         if bytes(event.usage_metadata):
-            self._held = event.usage_metadata
+            self._usage, self._untold = event.usage_metadata, True
         piece = PartDelta(self._at, self._kind, part.text)
         return LLMChunk(new_message(Role.assistant, (piece,)))
 
@@ -179,14 +181,17 @@ class ReplyReader:
             self.fail(event.error)
         if self._word is not None:
             self.finished = True
-        if bytes(event.usage_metadata) not in (b"", b"null"):
-            self._held = event.usage_metadata
+        counted = bytes(event.usage_metadata) not in (b"", b"null")
+        if counted:
+            self._usage, self._untold = event.usage_metadata, True
         response_id = model = None
         if self._id is None and event.response_id:
             response_id = self._id = event.response_id
         if self._model is None and event.model_version:
             model = self._model = event.model_version
-        usage = self._report() if self.finished or self._usage is None else None
+        usage = None
+        if self._untold and (self.finished or not self._begun):
+            usage = self._report(final=self.finished and counted)
         stop = self._stop_changed() if self.finished else None
         if parts:
             self.content_seen = True
@@ -204,21 +209,20 @@ class ReplyReader:
                 model=self._request.model.name,
             )
 
-    def _report(self) -> LLMUsage | None:
-        """The usage that was held back; before the end only if it counts anything."""
-        if not bytes(self._held):
+    def _report(self, final: bool) -> LLMUsage | None:
+        """The newest usage, as far as it counts anything; `final` if it came with the end."""
+        if not bytes(self._usage):
             return None
-        raw = self._readable(self._held)
-        usage = usage_of(ANY.decode(raw), "reported" if self.finished else "partial")
-        if not self.finished and usage is not None and usage.input_total is None:
+        raw = ANY.decode(self._readable(self._usage))
+        usage = usage_of(raw, "reported" if final else "partial")
+        if usage is None or (not final and usage.input_total is None):
             return None
-        self._held = Raw(b"")
-        self._usage = usage or self._usage
+        self._untold, self._begun = False, True
         return usage
 
     def rest_of_usage(self) -> LLMChunk | None:
         """What is known of the usage of a reply that breaks off; None if it was told."""
-        usage = self._report()
+        usage = self._report(final=False) if self._untold else None
         return None if usage is None else chunk_of(usage=usage)
 
     def _readable(self, raw: bytes | Raw) -> bytes:
@@ -261,20 +265,23 @@ class ReplyReader:
             return
         data = self._readable(raw)
         try:
-            fields = FIELDS.decode(data)
-            part = PART.decode(data)
+            fields = {k: v for k, v in FIELDS.decode(data).items() if bytes(v) != b"null"}
+            thought = bytes(fields.get("thought", b"")) == b"true"
+            if "text" in fields:
+                self._on_text(TEXT.decode(fields["text"]), thought, _extras(fields, "text"), parts)
+                return
+            if "functionCall" in fields:
+                call = CALL.decode(fields["functionCall"])
+                self._on_call(call, _extras(fields, "functionCall"), parts)
+                return
         except NOT_AS_EXPECTED as e:
             raise self.undecodable(f"a part of it is not what the format says: {e}", data) from None
-        if part.text is not None:
-            self._on_text(part.text, bool(part.thought), _extras(fields, "text"), parts)
-        elif part.function_call is not None:
-            self._on_call(part.function_call, _extras(fields, "functionCall"), parts)
-        elif part.inline_data is None or part.thought or not self._on_inline(part, fields, parts):
-            kind = next((k for k in fields if k not in _BESIDE), "")
-            if kind or "thoughtSignature" in fields:
-                self._whole(
-                    OpaquePart(kind or "thoughtSignature", data.decode(), self._issuer), parts
-                )
+        if "inlineData" in fields and not thought and self._on_inline(fields, parts):
+            return
+        kind = next((k for k in fields if k not in _BESIDE), "")
+        if kind or "thoughtSignature" in fields:
+            text = data.decode()
+            self._whole(OpaquePart(kind or "thoughtSignature", text, self._issuer), parts)
 
     def _whole(self, part: Part, parts: list[Part]) -> None:
         self._at = -1
@@ -302,14 +309,14 @@ class ReplyReader:
             self._at, self._kind = cast(PartDelta, made[-1]).index, kind
             parts += made
 
-    def _on_inline(self, part: Any, fields: dict[str, Raw], parts: list[Part]) -> bool:
+    def _on_inline(self, fields: dict[str, Raw], parts: list[Part]) -> bool:
         """A picture or a sound; False for what is neither."""
-        blob: Blob = part.inline_data
-        family, _, form = blob.mime_type.partition("/")
         try:
+            blob = BLOB.decode(fields["inlineData"])
             data = b64decode(blob.data, validate=True)
-        except (binascii.Error, ValueError):
+        except (msgspec.DecodeError, binascii.Error, ValueError):
             return False
+        family, _, form = blob.mime_type.partition("/")
         source = BytesSource(data, blob.mime_type)
         native = self._native(_extras(fields, "inlineData"))
         if family == "image":
@@ -424,8 +431,9 @@ class ReplyReader:
         if self._arguments is not None:
             self._end_call(parts, _CUT.get(self._stop_now().reason, "cut"))
         stop = self._stop_changed() if self.finished else None
-        self.finished = True
-        usage = self._report()
+        usage = None
+        if self._untold or not self.finished:  # a document ends without a finish reason, too
+            usage = self._report(final=not self.finished)
         records: tuple[Adaptation, ...] = ()
         if self._candidates > 1:
             reason = "several answers came; the first is kept"
@@ -440,7 +448,7 @@ def _extras(fields: dict[str, Raw], content: str) -> Extras:
     return {
         name: msgspec.json.decode(raw)
         for name, raw in fields.items()
-        if name not in (content, "thought") and bytes(raw) not in (b"null", b'""')
+        if name not in (content, "thought") and bytes(raw) != b'""'
     }
 
 

@@ -11,10 +11,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from msgspec import Raw
-
 from ...errors import UnsupportedError
-from ...folding import close_delta, close_open_parts, join_deltas
+from ...folding import close_delta, close_open_parts, is_json_object, join_deltas
 from ...types import (
     JSON,
     AudioPart,
@@ -36,7 +34,7 @@ from ...types import (
     ToolCall,
     accumulate,
 )
-from ..base import ServerRequest, canonical_json
+from ..base import ServerRequest, canonical_json, spliced_object
 from .models import API, UNKNOWN, traits_of
 from .usage import STOP_WORDS, usage_of
 
@@ -81,7 +79,7 @@ def parts_of(part: Part, path: str) -> list[Any]:
     if isinstance(part, ToolCall):
         arguments: Any = {"input": part.arguments}
         if part.kind == "function":
-            arguments = Raw(part.arguments.encode()) if part.arguments.strip() else {}
+            arguments = spliced_object(part.arguments) if part.arguments.strip() else {}
         return [{"functionCall": {**_head(part), "args": arguments}, **extras}]
     if isinstance(part, IncompleteToolCall):
         # A call that is no JSON is told by the finish reason alone; one that was cut off stays open.
@@ -89,7 +87,7 @@ def parts_of(part: Part, path: str) -> list[Any]:
             return []
         return [{"functionCall": {**_head(part), "willContinue": True}, **extras}]
     if isinstance(part, OpaquePart):
-        return [Raw(part.data.encode())]
+        return [spliced_object(part.data)]
     if isinstance(part, ImagePart | AudioPart | FilePart) and isinstance(part.source, BytesSource):
         data = b64encode(part.source.data).decode()
         return [{"inlineData": {"mimeType": part.source.media_type, "data": data}, **extras}]
@@ -191,7 +189,11 @@ class AnswerWriter:
     def end(self) -> Iterator[dict[str, JSON]]:
         self._open.clear()
         yield from self._flush(last=True)
-        yield self._event({"text": ""}, stop_fields(self._stop, self._broken))
+        details = (self._stop.details if self._stop is not None else None) or {}
+        if blocked := details.get("promptFeedback"):
+            yield {"promptFeedback": blocked, **self._beside()}
+        else:
+            yield self._event({"text": ""}, stop_fields(self._stop, self._broken))
 
     def _take(self, part: Part) -> None:
         if not isinstance(part, PartDelta):
@@ -213,7 +215,7 @@ class AnswerWriter:
             if not isinstance(head, list):
                 yield from self._say(head)
             elif self._open.get((head[0].index, head[0].kind)) is head and not last:
-                if head[0].kind in ("text", "refusal"):
+                if head[0].kind in ("text", "refusal") and not _extras(head[0].native):
                     yield from self._pieces(head, keep=1)
                 return
             else:
@@ -246,6 +248,9 @@ class AnswerWriter:
 
     def _say(self, part: Part) -> Iterator[dict[str, JSON]]:
         self._count += 1
+        custom = isinstance(part, ToolCall) and part.kind == "custom"
+        if isinstance(part, ToolCall) and not custom and not is_json_object(part.arguments):
+            part = IncompleteToolCall(part.id, part.name, part.arguments, "invalid_json")
         if isinstance(part, IncompleteToolCall) and part.reason == "invalid_json":
             self._broken = part
         sources = _sources_of(part.citations) if isinstance(part, TextPart) else {}
@@ -264,10 +269,12 @@ class AnswerWriter:
 
     def _event(self, part: Any, more: dict[str, JSON] | None = None) -> dict[str, JSON]:
         content = {"parts": [part], "role": "model"}
-        event: dict[str, JSON] = {"candidates": [{"content": content, **(more or {}), "index": 0}]}
-        if self._usage is not None:
-            event["usageMetadata"] = wire_usage(self._usage)
-        return {**event, **self._head}
+        candidate = {"content": content, **(more or {}), "index": 0}
+        return {"candidates": [candidate], **self._beside()}
+
+    def _beside(self) -> dict[str, JSON]:
+        usage = {} if self._usage is None else {"usageMetadata": wire_usage(self._usage)}
+        return {**usage, **self._head}
 
 
 def whole_answer(reply: LLMChunk, heard: ServerRequest) -> dict[str, JSON]:
@@ -276,6 +283,8 @@ def whole_answer(reply: LLMChunk, heard: ServerRequest) -> dict[str, JSON]:
     said = [*writer.chunk(close_open_parts(accumulate((reply,)))), *writer.end()]
     parts: list[JSON] = []
     candidate: dict[str, JSON] = {}
+    if "candidates" not in said[-1]:
+        return said[-1]
     for event in said:
         found = event["candidates"][0]
         parts += found.pop("content")["parts"]

@@ -64,15 +64,6 @@ class Blob(Struct, gc=False, rename="camel"):
     data: str = ""
 
 
-class Part(Struct, gc=False, rename="camel"):
-    """A part as far as we understand it; whatever else it has is kept as it is."""
-
-    text: str | None = None
-    thought: bool | None = None
-    function_call: Call | None = None
-    inline_data: Blob | None = None
-
-
 class _PlainPart(Struct, gc=False, forbid_unknown_fields=True):
     text: str
     thought: bool = False
@@ -102,7 +93,9 @@ class TextEvent(Struct, gc=False, rename="camel"):
 TEXT_EVENT = msgspec.json.Decoder(TextEvent)
 EVENT = msgspec.json.Decoder(Event)
 PLAIN_PART = msgspec.json.Decoder(_PlainPart)
-PART = msgspec.json.Decoder(Part)
+CALL = msgspec.json.Decoder(Call)
+BLOB = msgspec.json.Decoder(Blob)
+TEXT = msgspec.json.Decoder(str)
 FIELDS = msgspec.json.Decoder(dict[str, Raw])
 ANY = msgspec.json.Decoder()
 NOT_AS_EXPECTED = (msgspec.DecodeError, UnicodeError, RecursionError)
