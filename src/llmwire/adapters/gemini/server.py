@@ -60,7 +60,9 @@ class GeminiServer:
     """Hears and answers as generativelanguage.googleapis.com does; refuses what that refuses."""
 
     api: str = API
-    _path: ClassVar[re.Pattern[str]] = re.compile(r"(?:^|/)((?:models|tunedModels)/)" + _VERB)
+    _path: ClassVar[re.Pattern[str]] = re.compile(rf"(?:^|/)(models|tunedModels)/{_VERB}")
+    _plain: ClassVar[str] = "models"
+    """What a model's own name says of it, and so is left out."""
 
     def matches(self, method: str, path: str) -> bool:
         path = path.partition("?")[0]
@@ -76,7 +78,8 @@ class GeminiServer:
         match = self._path.search(place)
         if match is None:
             raise NotFoundError(f"{place} is no model's address", status=404, api=self.api)
-        model, verb = unquote(match[2]), match[3]
+        kind, model, verb = match[1], unquote(match[2]), match[3]
+        model = model if kind == self._plain else f"{kind}/{model}"
         heard = hear.read_body(body)
         count = verb == "countTokens"
         if count and isinstance(inner := heard.get("generateContentRequest"), dict):
@@ -121,7 +124,8 @@ class GeminiServer:
 class VertexGeminiServer(GeminiServer):
     """Hears and answers as Vertex AI does."""
 
-    _path: ClassVar[re.Pattern[str]] = re.compile(r"(?:^|/)(publishers/google/models/)" + _VERB)
+    _path: ClassVar[re.Pattern[str]] = re.compile(rf"(?:^|/)publishers/([^/]+)/models/{_VERB}")
+    _plain: ClassVar[str] = "google"
 
     def matches(self, method: str, path: str) -> bool:
         path = path.partition("?")[0]
