@@ -183,10 +183,14 @@ def test_counts_tokens(client: genai.Client, server: LocalServer) -> None:
     assert server.queued == 1
 
 
-def test_models(server: LocalServer) -> None:
-    with client_of(server, "/gemini") as client:
-        assert [m.name for m in client.models.list()] == ["models/offline"]
-        assert client.models.get(model="offline").display_name == "offline"
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [("/gemini", "models/offline"), ("/vertex-gemini", "publishers/google/models/offline")],
+)
+def test_models(server: LocalServer, place: str, name: str) -> None:
+    with client_of(server, place) as client:
+        assert [m.name for m in client.models.list()] == [name]
+        assert client.models.get(model="offline").name == name
         with pytest.raises(errors.ClientError):
             client.models.get(model="other")
 

@@ -94,7 +94,7 @@ def check_key(headers: Headers, key: str) -> None:
 
 def model_list(heard: Heard, path: str, models: Sequence[str]) -> Answer | None:
     """The list of models or one of them, in the form of the wire; None: not asked for."""
-    match = re.fullmatch(r"/(v1|v1beta1?)/(?:publishers/google/)?models(?:/(.*))?", path)
+    match = re.fullmatch(r"/(?:v1|v1beta1?)/(publishers/google/)?models(?:/(.*))?", path)
     google = "x-goog-api-key" in heard.headers or (heard.style or "").endswith("gemini")
     if match is None or not (google or path.startswith("/v1/models")):
         return None
@@ -105,11 +105,13 @@ def model_list(heard: Heard, path: str, models: Sequence[str]) -> Answer | None:
     data: list[dict[str, JSON]]
     if google:
         verbs: JSON = ["generateContent", "countTokens"]
+        place = f"{match[1] or ''}models"
         data = [
-            {"name": f"models/{n}", "displayName": n, "supportedGenerationMethods": verbs}
+            {"name": f"{place}/{n}", "displayName": n, "supportedGenerationMethods": verbs}
             for n in names
         ]
-        return json_answer(data[0] if name else {"models": data})
+        listed = "publisherModels" if match[1] else "models"
+        return json_answer(data[0] if name else {listed: data})
     if heard.style == "anthropic" or "anthropic-version" in heard.headers:
         when = "1970-01-01T00:00:00Z"
         data = [{"type": "model", "id": n, "display_name": n, "created_at": when} for n in names]

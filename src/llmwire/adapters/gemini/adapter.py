@@ -26,6 +26,7 @@ from ...types import LLMChunk
 from ..base import AuthScheme, Headers, PreparedRequest, canonical_json, decode_json
 from ..google import HOSTS, project_place
 from .encode import prepare_body
+from .listing import ModelPage, parse_page
 from .models import API
 from .reply import ReplyReader
 from .stream import GeminiStreamDecoder, is_reply
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?$")
 _COUNTED = ("systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent")
+
+
+PAGE_SIZE = 1000
+"""Models a page; the most that the API gives."""
 
 
 class _Count(Struct, rename="camel"):
@@ -54,6 +59,7 @@ class GeminiAdapter:
     api: str = API
     version: str = "/v1beta"
     vertex: bool = False
+    model_list: str = "models"
 
     def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
         """Raises `UnsupportedError` with a path for what this wire can't say, `ConfigError` for a
@@ -122,16 +128,21 @@ class GeminiAdapter:
     ) -> GeminiStreamDecoder:
         return GeminiStreamDecoder(request, provider)
 
-    # --- what Vertex AI says differently ---
+    # --- models ---
 
-    def _count_body(self, body: dict[str, Any], request: LLMRequest) -> dict[str, Any]:
-        return {"generateContentRequest": {"model": _resource(request.model.name), **body}}
+    def prepare_model_list(self, provider: ProviderConfig, page: str = "") -> PreparedRequest:
+        """The request for a page of the model list: the first, or the one after a `ModelPage`."""
+        base, _, auth = self._root(provider)
+        query = f"?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(page, safe='')}" if page else "")
+        base, endpoint = self._split(base, f"/{self.model_list}{query}")
+        headers = Headers({"Accept": "application/json"})
+        return PreparedRequest("GET", endpoint, headers, b"", base, (), auth)
 
-    def _place(self, request: LLMRequest, provider: ProviderConfig) -> tuple[str, str, AuthScheme]:
-        """Base address, path of the model, and how the credential travels."""
-        if not provider.api_base:
-            raise ConfigError(f"provider {provider.name!r} has no api_base")
-        return provider.api_base, f"/{_resource(request.model.name)}", "x-goog-api-key"
+    def parse_model_list(self, body: bytes, provider: ProviderConfig) -> ModelPage:
+        """Raises `DecodeError` for what is no list."""
+        return parse_page(body, provider)
+
+    # --- addresses ---
 
     def _addressed(
         self,
@@ -141,19 +152,40 @@ class GeminiAdapter:
         provider: ProviderConfig,
         log: Log,
     ) -> PreparedRequest:
-        base, place, auth = self._place(request, provider)
+        base, project, auth = self._root(provider)
+        name = self._resource(request.model.name)
+        place = f"/{name}" if name.startswith("projects/") else f"{project}/{name}"
+        base, endpoint = self._split(base, f"{place}:{verb}")
+        accept = "text/event-stream" if verb.endswith("sse") else "application/json"
+        headers = Headers({"Content-Type": "application/json", "Accept": accept})
+        return PreparedRequest(
+            "POST", endpoint, headers, canonical_json(body), base, log.done(), auth
+        )
+
+    def _split(self, base: str, place: str) -> tuple[str, str]:
+        """The address without a version, and the place under the version: the address's or ours."""
         base = base.rstrip("/")
         version = _VERSION.search(base)
-        accept = "text/event-stream" if verb.endswith("sse") else "application/json"
-        return PreparedRequest(
-            "POST",
-            f"{version.group() if version else self.version}{place}:{verb}",
-            Headers({"Content-Type": "application/json", "Accept": accept}),
-            canonical_json(body),
-            base[: version.start()] if version else base,
-            log.done(),
-            auth,
-        )
+        if version is None:
+            return base, self.version + place
+        return base[: version.start()], version.group() + place
+
+    # --- what Vertex AI says differently ---
+
+    def _root(self, provider: ProviderConfig) -> tuple[str, str, AuthScheme]:
+        """Base address, path of the project, and how the credential travels."""
+        if not provider.api_base:
+            raise ConfigError(f"provider {provider.name!r} has no api_base")
+        return provider.api_base, "", "x-goog-api-key"
+
+    def _resource(self, model: str) -> str:
+        """A model's name as a path; one that says what it is stays as it is."""
+        named = model.startswith(("models/", "tunedModels/"))
+        return _quoted(model if named else f"models/{model}")
+
+    def _count_body(self, body: dict[str, Any], request: LLMRequest) -> dict[str, Any]:
+        model = self._resource(request.model.name)
+        return {"generateContentRequest": {"model": model, **body}}
 
 
 class VertexGeminiAdapter(GeminiAdapter):
@@ -166,28 +198,26 @@ class VertexGeminiAdapter(GeminiAdapter):
 
     version: str = "/v1beta1"
     vertex: bool = True
+    model_list: str = "publishers/google/models"
 
-    def _count_body(self, body: dict[str, Any], request: LLMRequest) -> dict[str, Any]:
-        return {k: v for k, v in body.items() if k not in ("toolConfig", "cachedContent")}
-
-    def _place(self, request: LLMRequest, provider: ProviderConfig) -> tuple[str, str, AuthScheme]:
-        name = request.model.name.removeprefix("models/")
-        if not name.startswith(("publishers/", "projects/")):
-            publisher, slash, model = name.partition("/")
-            name = f"publishers/{publisher if slash else 'google'}/models/{model or name}"
+    def _root(self, provider: ProviderConfig) -> tuple[str, str, AuthScheme]:
         own, keyed = provider.api_base, bool(provider.api_key_env_var)
         base, project = HOSTS["global"], ""
         if provider.project_id or not (own or keyed):
             base, project = project_place(provider)
-        place = f"{'' if name.startswith('projects/') else project}/{_quoted(name)}"
         if own:
-            return own, place, "x-goog-api-key" if keyed else "none"
-        return base, place, "google" if project else "x-goog-api-key"
+            return own, project, "x-goog-api-key" if keyed else "none"
+        return base, project, "google" if project else "x-goog-api-key"
 
+    def _resource(self, model: str) -> str:
+        name = model.removeprefix("models/")
+        if not name.startswith(("publishers/", "projects/")):
+            publisher, slash, rest = name.partition("/")
+            name = f"publishers/{publisher if slash else 'google'}/models/{rest or name}"
+        return _quoted(name)
 
-def _resource(model: str) -> str:
-    """`models/x`; a name that says what it is stays as it is."""
-    return _quoted(model if model.startswith(("models/", "tunedModels/")) else f"models/{model}")
+    def _count_body(self, body: dict[str, Any], request: LLMRequest) -> dict[str, Any]:
+        return {k: v for k, v in body.items() if k not in ("toolConfig", "cachedContent")}
 
 
 def _quoted(name: str) -> str:
