@@ -140,6 +140,14 @@ def test_texts_and_thoughts_are_joined_by_kind() -> None:
     )  # fmt: skip
 
 
+def test_texts_and_thoughts_take_turns() -> None:
+    turns = [event(t if n % 2 else {"text": t, "thought": True}) for n, t in enumerate("abcd")]
+    assert parts_of(*turns, END) == (
+        ReasoningPart("a", native=ISSUER), TextPart("b"),
+        ReasoningPart("c", native=ISSUER), TextPart("d"),
+    )  # fmt: skip
+
+
 def test_a_signed_part_stands_alone() -> None:
     signed = {"thoughtSignature": "c2ln"}
     parts = parts_of(
