@@ -356,7 +356,9 @@ def test_a_model_turn_at_the_end() -> None:
         parse(body, "/v1/models/gemini-3.6-flash:generateContent")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"null"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"5", b"null", b'{"a":' * 900 + b"1" + b"}" * 900]
+)
 def test_what_is_no_request(body: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="Invalid JSON payload"):
         GeminiServer().parse_request("POST", "/v1/models/m:generateContent", {}, body)

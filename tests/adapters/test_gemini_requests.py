@@ -472,10 +472,11 @@ def test_streamed_arguments_are_vertexs() -> None:
 
 
 def test_custom_tools_become_functions_of_a_text() -> None:
-    free = AvailableTool(AvailableFunction("sql", "Runs SQL"), "custom")
+    free = AvailableTool(AvailableFunction("sql", "Runs SQL", format={"type": "grammar"}), "custom")
     (entry,) = body(tools=(free,))["tools"][0]["functionDeclarations"]
     assert entry["parametersJsonSchema"]["required"] == ["input"]
     assert ("tools[0]", "substituted") in records(tools=(free,))
+    assert ("tools[0].format", "dropped") in records(tools=(free,))
     said = LLMMessage("assistant", parts=[ToolCall("1", FunctionCall("sql", "SELECT"), "custom")])
     (part,) = contents(*HI, said, LLMMessage("tool", "ok", tool_call_id="1"))[1]["parts"]
     assert part["functionCall"]["args"] == {"input": "SELECT"}

@@ -78,6 +78,8 @@ def _tools(request: LLMRequest, log: Log) -> list[dict[str, JSON]]:
         schema = function.parameters
         if tool.type == "custom":
             log.add("substituted", f"tools[{i}]", "free text became an object with `input`")
+            if function.format is not None:
+                log.add("dropped", f"tools[{i}].format", "this wire has no grammars")
             text = {"type": "string"}
             schema = {"type": "object", "properties": {"input": text}, "required": ["input"]}
         if schema:

@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from ...config import THINKING_LEVELS, ModelConfig, ThinkingLevel
 from ...errors import HistoryRejectedError, InvalidRequestError
@@ -73,12 +73,12 @@ def refuse(message: str, *, history: bool = False) -> InvalidRequestError:
 def read_body(data: bytes) -> dict[str, Any]:
     """The body with its keys in camel case, as the service takes both. Raises for what is none."""
     try:
-        body = load_json(data)
-    except ValueError as e:
+        body = _camel(load_json(data))
+    except (ValueError, RecursionError) as e:
         raise refuse(f"Invalid JSON payload received. {e}") from None
     if not isinstance(body, dict):
         raise refuse("Invalid JSON payload received. Root element must be a message.")
-    return cast(dict[str, Any], _camel(body))
+    return body
 
 
 def _camel(value: JSON) -> JSON:
