@@ -170,7 +170,7 @@ asked = st.builds(
     store=st.sampled_from([None, False]),
 )
 providers = st.sampled_from([STUDIO, CLOUD])
-thorough = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 
 @thorough

@@ -465,6 +465,9 @@ def test_a_reply_that_goes_on_has_a_token() -> None:
     )
     assert reply.stop == StopInfo("continuation", "CONTINUATION", {"continuationToken": "dG9rZW4="})
 
+    ended = read(event("One, ", continuationToken="old"), END)
+    assert ended.stop == StopInfo("stop", "STOP")
+
 
 def test_a_blocked_prompt() -> None:
     blocked = {"blockReason": "PROHIBITED_CONTENT", "blockReasonMessage": "No."}

@@ -292,15 +292,10 @@ class ReplyReader:
 
     def _on_text(self, text: str, thought: bool, extras: Extras, parts: list[Part]) -> None:
         if extras and thought:
-            signature = extras.pop("thoughtSignature", None)
-            self._whole(
-                ReasoningPart(
-                    text,
-                    signature=signature if isinstance(signature, str) else None,
-                    native=self._native(extras),
-                ),
-                parts,
-            )
+            signed = isinstance(extras.get("thoughtSignature"), str)
+            signature = extras.pop("thoughtSignature") if signed else None
+            part = ReasoningPart(text, signature=signature, native=self._native(extras))
+            self._whole(part, parts)
         elif extras:
             self._whole(TextPart(text, native=self._native(extras)), parts)
         elif text:
@@ -415,7 +410,10 @@ class ReplyReader:
             reason = "content_filter"
         elif reason == "stop" and self._calls:
             reason = "tool_calls"
-        return StopInfo(reason, word, dict(self._details) or None)
+        details = dict(self._details)
+        if reason != "continuation":  # tokens come before the end, too
+            details.pop("continuationToken", None)
+        return StopInfo(reason, word, details or None)
 
     def _stop_changed(self) -> StopInfo | None:
         stop = self._stop_now()
