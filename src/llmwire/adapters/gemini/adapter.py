@@ -23,7 +23,7 @@ from ...history import Log
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import AuthScheme, Headers, PreparedRequest, canonical_json, decode_json
+from ..base import AuthScheme, PreparedRequest, canonical_json, decode_json, fixed_headers
 from ..google import HOSTS, project_place
 from .encode import prepare_body
 from .listing import ModelPage, parse_page
@@ -135,7 +135,7 @@ class GeminiAdapter:
         base, _, auth = self._root(provider)
         query = f"?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(page, safe='')}" if page else "")
         base, endpoint = self._split(base, f"/{self.model_list}{query}")
-        headers = Headers({"Accept": "application/json"})
+        headers = fixed_headers(("Accept", "application/json"))
         return PreparedRequest("GET", endpoint, headers, b"", base, (), auth)
 
     def parse_model_list(self, body: bytes, provider: ProviderConfig) -> ModelPage:
@@ -157,7 +157,7 @@ class GeminiAdapter:
         place = f"/{name}" if name.startswith("projects/") else f"{project}/{name}"
         base, endpoint = self._split(base, f"{place}:{verb}")
         accept = "text/event-stream" if verb.endswith("sse") else "application/json"
-        headers = Headers({"Content-Type": "application/json", "Accept": accept})
+        headers = fixed_headers(("Content-Type", "application/json"), ("Accept", accept))
         return PreparedRequest(
             "POST", endpoint, headers, canonical_json(body), base, log.done(), auth
         )
