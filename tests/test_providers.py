@@ -76,6 +76,8 @@ CALLS = {
     "openai": "https://api.openai.com/v1/chat/completions",
     "anthropic": "https://api.anthropic.com/v1/messages",
     "vertex-anthropic": "https://us-east5-aiplatform.googleapis.com/v1/projects/proj/locations/us-east5/publishers/anthropic/models/org%2Fm:rawPredict",
+    "gemini": "https://generativelanguage.googleapis.com/v1beta/models/org/m:generateContent",
+    "vertex-gemini": "https://us-east5-aiplatform.googleapis.com/v1beta1/projects/proj/locations/us-east5/publishers/org/models/m:generateContent",
     "mistral": "https://api.mistral.ai/v1/chat/completions",
     "openrouter": "https://openrouter.ai/api/v1/chat/completions",
     "deepseek": "https://api.deepseek.com/chat/completions",

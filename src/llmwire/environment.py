@@ -22,6 +22,7 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "openai": ("OPENAI_BASE_URL", ""),
     "openai-responses": ("OPENAI_BASE_URL", ""),
     "anthropic": ("ANTHROPIC_BASE_URL", ""),
+    "gemini": ("GOOGLE_GEMINI_BASE_URL", ""),
     "groq": ("GROQ_BASE_URL", "/openai/v1"),
     "together": ("TOGETHER_BASE_URL", "/v1"),
     "cerebras": ("CEREBRAS_BASE_URL", "/v1"),
@@ -35,7 +36,8 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "anthropic-aws": ("ANTHROPIC_AWS_BASE_URL", ""),
 }
 """Variable, and the path that the vendor's SDK puts after it. Source: openai 3.54.0, anthropic
-2.13.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, read 2026-11-24.
+2.13.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, read 2026-11-24;
+google-genai 3.6.1, read 2026-11-25.
 The SDKs of Mistral and OpenRouter read no such variable."""
 
 _GOOGLE = (("project_id", "GOOGLE_CLOUD_PROJECT"), ("region", "GOOGLE_CLOUD_LOCATION"))
@@ -45,6 +47,7 @@ _FIELD_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("region", "CLOUD_ML_REGION"),
         *_GOOGLE,
     ),
+    "vertex-gemini": _GOOGLE,
     "vertex-openai": _GOOGLE,
     "anthropic-google-cloud": (
         ("project_id", "ANTHROPIC_GOOGLE_CLOUD_PROJECT"),
@@ -104,6 +107,9 @@ def environment_rows(
             rows["anthropic"] = replace(
                 row, api_key_env_var="ANTHROPIC_AUTH_TOKEN", dialect=dialect
             )
+    # As Google's SDK, which knows both names; the first is ours.
+    if "gemini" in rows and not environ.get("GEMINI_API_KEY") and environ.get("GOOGLE_API_KEY"):
+        rows["gemini"] = replace(rows["gemini"], api_key_env_var="GOOGLE_API_KEY")
     for name, fields in _FIELD_VARIABLES.items():
         found: dict[str, str] = {}
         for field, variable in fields:

@@ -17,6 +17,9 @@ def _kin(api_style: str) -> str:
     return "openai" if api_style == "reasoning" else api_style
 
 
+GOOGLE_STYLES = ("vertex-anthropic", "vertex-gemini")
+"""Wire formats whose address comes from project and region, with Google's own credential."""
+
 _PLAIN = Dialect()
 _MISTRAL = Dialect(
     stream_usage=False,
@@ -87,6 +90,14 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(),
         ),
         ProviderConfig("vertex-anthropic", "", "", "vertex-anthropic", dialect=Dialect()),
+        ProviderConfig(
+            "gemini",
+            "https://generativelanguage.googleapis.com",
+            "GEMINI_API_KEY",
+            "gemini",
+            dialect=Dialect(),
+        ),
+        ProviderConfig("vertex-gemini", "", "", "vertex-gemini", dialect=Dialect()),
         ProviderConfig(
             "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "reasoning", dialect=_MISTRAL
         ),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from llmwire.config import Dialect, ProviderConfig
-from llmwire.providers import PROVIDERS
+from llmwire.providers import GOOGLE_STYLES, PROVIDERS
 from llmwire.testing import LocalServer
 from llmwire.testing.server import _BASES
 
@@ -51,7 +51,7 @@ def configuration(row: ProviderConfig, server: LocalServer, model: str) -> str:
     """The row as it is, but for its address."""
     style = row.api_style
     path = "/openai" if row.dialect.endpoint else _BASES[style]
-    google = style == "vertex-anthropic" or row.dialect.auth == "google"
+    google = style in GOOGLE_STYLES or row.dialect.auth == "google"
     settings = {
         "api_base": server.url + path,
         "dialect": quirks(row),
@@ -131,7 +131,7 @@ def test_models_shows_every_provider_and_what_it_lacks(
         if name.startswith("azure"):
             continue
         wanted = {"key not set"} if row.api_key_env_var else {"no key needed"}
-        if row.api_style == "vertex-anthropic" or row.dialect.auth == "google":
+        if row.api_style in GOOGLE_STYLES or row.dialect.auth == "google":
             wanted = {"project not set", "region not set"}
         assert states[name] in wanted, name
     assert states["azure"] == "resource not set"

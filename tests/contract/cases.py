@@ -23,12 +23,23 @@ from llmwire.types import (
     ToolResultPart,
 )
 
-WIRES = ("openai", "openai-responses", "anthropic", "vertex-anthropic", "reasoning", "ollama")
-SIGNING = ("anthropic", "vertex-anthropic", "reasoning")
+WIRES = (
+    "openai",
+    "openai-responses",
+    "anthropic",
+    "vertex-anthropic",
+    "reasoning",
+    "gemini",
+    "vertex-gemini",
+    "ollama",
+)
+SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
 """Wires on which reasoning carries a signature."""
-ENDING = ("openai-responses", "anthropic", "vertex-anthropic", "ollama")
+ENDING = (
+    "openai-responses", "anthropic", "vertex-anthropic", "gemini", "vertex-gemini", "ollama",
+)  # fmt: skip
 """Wires that say of each tool call when it has ended."""
-OBJECTS = ("anthropic", "vertex-anthropic", "ollama")
+OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini", "ollama")
 """Wires whose calls have objects for arguments."""
 CACHELESS = ("ollama",)
 """Wires that say nothing of caches."""
@@ -63,6 +74,8 @@ def model(wire: str) -> ModelConfig:
         "openai": "local-model",
         "openai-responses": "gpt-6-luna",
         "reasoning": "mistral-medium-latest",
+        "gemini": "gemini-3.1-pro-preview",
+        "vertex-gemini": "gemini-3.5-flash",
         "ollama": "gpt-oss:20b",
     }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)

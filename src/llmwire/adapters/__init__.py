@@ -42,6 +42,8 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "reasoning": ".reasoning:ReasoningAdapter",
         "ollama": ".ollama:OllamaAdapter",
         "openai-responses": ".responses:ResponsesAdapter",
+        "gemini": ".gemini:GeminiAdapter",
+        "vertex-gemini": ".gemini:VertexGeminiAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -54,5 +56,7 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "reasoning": ".reasoning:ReasoningServer",
         "ollama": ".ollama:OllamaServer",
         "openai-responses": ".responses:ResponsesServer",
+        "gemini": ".gemini:GeminiServer",
+        "vertex-gemini": ".gemini:VertexGeminiServer",
     }
 )

@@ -127,7 +127,7 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "api-key", "google", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "google", "none"]
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -254,6 +254,8 @@ class ServerRequest(Struct, frozen=True):
     include_usage: bool = True
     """Whether a stream is to report usage (Chat Completions asks for it)."""
     body: JSON = None
+    framing: Literal["events", "array"] = "events"
+    """The form of a stream: server-sent events, or one JSON array (Gemini without `alt=sse`)."""
 
 
 class ServerHalf(Protocol):
