@@ -9,9 +9,10 @@ from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 from msgspec.structs import replace
 
 from .adapters import ADAPTERS
-from .adapters.base import Headers, PreparedRequest, TokenCounter
+from .adapters.base import Headers, HistoryWriter, PreparedRequest, TokenCounter
 from .auth import GoogleTokens, authorize
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
+from .encoded import EncodedHistories
 from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
@@ -111,6 +112,8 @@ class GenericBackend:
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
+        self._writer = self.adapter if isinstance(self.adapter, HistoryWriter) else None
+        self._histories = EncodedHistories()
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,6 +128,7 @@ class GenericBackend:
 
     async def close(self) -> None:
         """Frees the connections. The backend can be used again; a client you brought stays open."""
+        self._histories.clear()
         if self._own is not None:
             await self._own.close()
 
@@ -198,7 +202,10 @@ class GenericBackend:
     def prepare(self, request: LLMRequest) -> PreparedRequest:
         """The request as it would be sent, without credentials. Does no I/O."""
         try:
-            prepared = self.adapter.prepare_request(request, self.provider)
+            if self._writer is not None:
+                prepared = self._writer.prepare_next(request, self.provider, self._histories)
+            else:
+                prepared = self.adapter.prepare_request(request, self.provider)
         except (TypeError, RecursionError) as e:
             raise UnsupportedError(f"the request can't be written as JSON: {e}") from None
         if not prepared.base_url:
@@ -296,6 +303,9 @@ def _headers_of(options: CallOptions) -> Mapping[str, str]:
 def _checked(messages: Messages) -> tuple[LLMMessage, ...]:
     if isinstance(messages, LLMMessage | str | Mapping):
         messages = [messages]  # type: ignore[list-item]
+    messages = tuple(messages)
+    if messages and [*map(type, messages)].count(LLMMessage) == len(messages):
+        return messages
     out = []
     for i, message in enumerate(messages):
         if isinstance(message, Mapping):

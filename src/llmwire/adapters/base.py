@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from ..config import ProviderConfig
+from ..encoded import EncodedHistories
 from ..errors import BackendError, DecodeError
 from ..request import LLMRequest
 from ..types import (
@@ -156,6 +157,20 @@ class APIAdapter(Protocol):
     def stream_decoder(
         self, request: LLMRequest, provider: ProviderConfig | None = None
     ) -> StreamDecoder: ...
+
+
+@runtime_checkable
+class HistoryWriter(Protocol):
+    """An adapter that can go on from what it wrote of a history before."""
+
+    def prepare_next(
+        self,
+        request: LLMRequest,
+        provider: ProviderConfig,
+        histories: EncodedHistories | None,
+    ) -> PreparedRequest:
+        """What `prepare_request` gives, faster if `histories` knows how the messages begin."""
+        ...
 
 
 @runtime_checkable
@@ -317,6 +332,29 @@ def canonical_json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
         return msgspec.json.encode(without_surrogates(value))
+
+
+class Pieces(tuple[bytes, ...]):
+    """A JSON array in the place of a body's value: its entries, in pieces without brackets."""
+
+
+def canonical_body(body: dict[str, Any]) -> bytes:
+    """`canonical_json` of an object one of whose values may be `Pieces`, which are copied once."""
+    sides: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    array: list[bytes] = []
+    for name, value in body.items():
+        if type(value) is Pieces:
+            array = [b"," if sides[0] else b"", canonical_json(name), b":["]
+            for piece in value:
+                array += (piece, b",")
+            array[-1] = b"]" if value else b":[]"
+        else:
+            sides[bool(array)][name] = value
+    if not array:
+        return canonical_json(body)
+    after = canonical_json(sides[1])
+    rest = b"," + after[1:] if sides[1] else after[1:]
+    return b"".join((canonical_json(sides[0])[:-1], *array, rest))
 
 
 def without_surrogates(value: Any) -> Any:

@@ -11,21 +11,25 @@ from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from ...config import ProviderConfig
+from ...encoded import EncodedHistories
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError
 from ...folding import ChunkBuilder, close_open_parts
-from ...history import Log
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import Headers, PreparedRequest, canonical_json
+from ..base import Headers, PreparedRequest, canonical_body
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
 
 if TYPE_CHECKING:
-    from ..base import APIAdapter, StreamDecoder
+    from ..base import APIAdapter, HistoryWriter, StreamDecoder
 
 ENDPOINT = "/chat/completions"
+_HEADERS = {
+    stream: Headers({"Content-Type": "application/json", "Accept": accept})
+    for stream, accept in ((False, "application/json"), (True, "text/event-stream"))
+}
 _EVENT_STREAM = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
@@ -38,18 +42,21 @@ class OpenAIAdapter:
     def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
         """Raises `UnsupportedError` with a path for content that this wire can't say, and
         `ConfigError` for a provider without an address."""
+        return self.prepare_next(request, provider, None)
+
+    def prepare_next(
+        self, request: LLMRequest, provider: ProviderConfig, histories: EncodedHistories | None
+    ) -> PreparedRequest:
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
-        log = Log()
-        body = prepare_body(request, provider, self.api, log)
-        accept = "text/event-stream" if request.stream else "application/json"
+        body, adaptations = prepare_body(request, provider, self.api, histories)
         return PreparedRequest(
             "POST",
             self.endpoint,
-            Headers({"Content-Type": "application/json", "Accept": accept}),
-            canonical_json(body),
+            _HEADERS[request.stream],
+            canonical_body(body),
             provider.api_base,
-            log.done(),
+            adaptations,
         )
 
     def parse_response(
@@ -101,6 +108,7 @@ class OpenAIAdapter:
 
 if TYPE_CHECKING:
     _adapter: APIAdapter = OpenAIAdapter()
+    _writer: HistoryWriter = OpenAIAdapter()
 
     def _decoder(request: LLMRequest) -> StreamDecoder:
         return OpenAIAdapter().stream_decoder(request)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
-from ...history import Log
+from ...encoded import EncodedHistories
+from ...fitting import Log
 from ...providers import dialect_of
 from ...request import LLMRequest
-from ...types import JSON, AvailableTool, Native
+from ...types import JSON, Adaptation, AvailableTool, Native
+from ..base import Pieces
 from .messages import MessageWriter
 from .models import ModelTraits, traits_of
 
@@ -20,12 +22,16 @@ EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
 
 
 def prepare_body(
-    request: LLMRequest, provider: ProviderConfig, api: str, log: Log
-) -> dict[str, JSON]:
-    """The body; what of the request it does not say is in the log.
+    request: LLMRequest,
+    provider: ProviderConfig,
+    api: str,
+    histories: EncodedHistories | None = None,
+) -> tuple[dict[str, JSON], tuple[Adaptation, ...]]:
+    """The body, and what of the request it does not say. Its messages are `Pieces`.
 
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
+    log = Log()
     dialect, traits = dialect_of(provider), traits_of(request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
     _add_tools(body, request, dialect, log)
@@ -59,15 +65,14 @@ def prepare_body(
     writer = MessageWriter(
         dialect,
         Native(api, provider.name, request.model.name),
-        log,
         reasoning_field=provider.reasoning_field_name,
         developer=_takes_developer(dialect, traits),
         replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
-    messages = writer.prepare_messages(request.messages)
+    messages = writer.prepare_messages(request.messages, histories)
     body.update(request.extra_body)
-    body["messages"] = body.pop("messages", messages)
-    return body
+    body["messages"] = body.pop("messages", Pieces(messages.pieces))
+    return body, log.done() + messages.adaptations
 
 
 def _takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:

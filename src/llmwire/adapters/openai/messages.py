@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ...config import Dialect
+from ...encoded import Encoded, EncodedHistories, written
 from ...errors import UnsupportedError
+from ...fitting import Log, ReachesBack, with_parts
 from ...history import (
-    Log,
     bridge_tool_to_user,
     close_parts,
     drop_foreign,
@@ -45,6 +46,7 @@ from ...types import (
     load_json,
     new_message,
 )
+from ..base import canonical_json
 
 ATTACHED = "(attached to the next user message)"
 """What a tool result says that consists of images only, where they can't stand in it."""
@@ -57,7 +59,6 @@ class MessageWriter:
         self,
         dialect: Dialect,
         issuer: Native,
-        log: Log,
         *,
         reasoning_field: str = "reasoning_content",
         developer: bool = False,
@@ -65,31 +66,86 @@ class MessageWriter:
     ) -> None:
         self._dialect = dialect
         self._issuer = issuer
-        self._log = log
+        self._log = Log()
         self._field = reasoning_field
         self._developer = developer
         self._replay = replay
 
-    def prepare_messages(self, messages: Sequence[LLMMessage]) -> list[dict[str, JSON]]:
+    def prepare_messages(
+        self, messages: tuple[LLMMessage, ...], histories: EncodedHistories | None = None
+    ) -> Encoded:
         """Raises `UnsupportedError` with the path of what this wire can't say."""
-        for i, message in enumerate(messages):
-            self._check(message, i)
+        own = (self._dialect, self._issuer, self._field, self._developer, self._replay)
+        return written(messages, own, histories, self._write, self._write)
+
+    def _write(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
+        log = self._log = Log(before.count, before.calls)
+        fitted = self._fitted(messages)
+        if before.count and (not fitted or fitted[0].role is not Role.assistant):
+            raise ReachesBack
+        entries = [entry for message in fitted for entry in self._entries(message)]
+        return before.after(len(messages), canonical_json(entries), log)
+
+    def _fitted(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
         dialect, log = self._dialect, self._log
-        fitted = drop_foreign(messages, self._issuer, log)
-        fitted = self._without_silent_turns(close_parts(fitted, log))
+        simple = self._simple(messages)
+        fitted = messages
+        if not simple:
+            for i, message in enumerate(messages):
+                self._check(message, i)
+            fitted = close_parts(drop_foreign(messages, self._issuer, log), log)
+            fitted = self._without_silent_turns(fitted)
         fitted = fit_ids(pair_tool_calls(fitted, log), dialect.tool_call_ids, log)
-        fitted = self._with_results_apart(fitted)
+        if not simple:
+            fitted = self._with_results_apart(fitted)
         if dialect.merge_user_messages:
-            fitted = merge_consecutive_user_messages(fitted)
+            fitted = merge_consecutive_user_messages(fitted, log)
         if dialect.assistant_after_tool:
             fitted = bridge_tool_to_user(fitted, log)
-        return [entry for message in fitted for entry in self._entries(message)]
+        return fitted
+
+    def _simple(self, messages: Sequence[LLMMessage]) -> bool:
+        """Whether nothing but calls and the order of turns can need fitting, as nearly always."""
+        issuer, names = self._issuer, self._dialect.speaker_names
+        for message in messages:
+            role, parts = message.role, message.parts
+            if role is Role.tool:
+                if len(parts) != 1 or type(result := parts[0]) is not ToolResultPart:
+                    return False
+                if result.is_error or type(result.content) is not str:
+                    return False
+                continue
+            if message.name and not names:
+                return False
+            if role is Role.assistant:
+                says = False
+                for part in parts:
+                    if type(part) is TextPart:
+                        says = says or part.text != ""
+                    elif type(part) is ToolCall or (
+                        type(part) is ReasoningPart and self._goes_back(part, message)
+                    ):
+                        says = True
+                    else:
+                        return False
+                    if part.native is not None and not issued_by(part.native, issuer):
+                        return False
+                if not says:
+                    return False
+            elif role is Role.developer and not self._developer:
+                return False
+            else:
+                for part in parts:
+                    if type(part) is not TextPart:
+                        return False
+        return True
 
     # --- what can't be said ---
 
     def _check(self, message: LLMMessage, i: int) -> None:
+        here = self._log.message_path(i)
         for j, part in enumerate(message.parts):
-            path = f"messages[{i}].parts[{j}]"
+            path = f"{here}.parts[{j}]"
             if type(part) is ToolResultPart:
                 if isinstance(part.content, tuple):
                     for k, item in enumerate(part.content):
@@ -99,13 +155,13 @@ class MessageWriter:
             else:
                 self._check_part(message.role, part, path)
         if message.role is Role.tool and message.tool_call_id is None:
-            _refuse(f"messages[{i}]", "a tool message that does not name the call it answers")
+            _refuse(here, "a tool message that does not name the call it answers")
         if message.role is Role.developer and not self._developer:
             reason = "the target has no such role"
-            self._log.add("substituted", f"messages[{i}].role", reason, "developer", "system")
+            self._log.add("substituted", f"{here}.role", reason, "developer", "system")
         if message.name and not self._dialect.speaker_names and message.role is not Role.tool:
             reason = "the target takes no speaker names"
-            self._log.add("dropped", f"messages[{i}].name", reason, message.name)
+            self._log.add("dropped", f"{here}.name", reason, message.name)
 
     def _check_part(self, role: Role, part: Part, path: str) -> None:
         kind = type(part)
@@ -126,7 +182,7 @@ class MessageWriter:
             if role in (Role.system, Role.developer):
                 _refuse(path, f"a part of kind {_kind(part)} in a {role} message")
             self._media(part, path)
-        elif kind is OpaquePart:
+        elif isinstance(part, OpaquePart):
             if not issued_by(part.native, self._issuer) or role in (Role.system, Role.developer):
                 _refuse(path, "content of another wire")
         elif kind is not TextPart:
@@ -140,24 +196,27 @@ class MessageWriter:
     def _without_silent_turns(self, messages: Sequence[LLMMessage]) -> list[LLMMessage]:
         """Assistant turns as this server is to see them: without the reasoning it does not take
         back, and none that say nothing."""
-        out = []
+        log = self._log
+        log.reads(messages)
+        out: list[LLMMessage] = []
+        origins: list[int] = []
         for i, message in enumerate(messages):
-            if message.role is not Role.assistant:
-                out.append(message)
-                continue
-            kept: list[Part] = []
-            for j, part in enumerate(message.parts):
-                if isinstance(part, ReasoningPart) and not self._goes_back(part, message):
-                    path = f"messages[{i}].parts[{j}]"
-                    self._log.add("dropped", path, "earlier reasoning does not go back there")
-                else:
-                    kept.append(part)
-            if all(isinstance(p, TextPart) and not p.text for p in kept):
-                if not any(isinstance(p, ReasoningPart) for p in message.parts):
-                    self._log.add("dropped", f"messages[{i}]", "an assistant turn without content")
-                continue
-            out.append(message if len(kept) == len(message.parts) else message.with_parts(kept))
-        return out
+            if message.role is Role.assistant:
+                kept: list[Part] = []
+                for j, part in enumerate(message.parts):
+                    if isinstance(part, ReasoningPart) and not self._goes_back(part, message):
+                        reason = "earlier reasoning does not go back there"
+                        log.add("dropped", log.path(part, i, j), reason)
+                    else:
+                        kept.append(part)
+                if all(isinstance(p, TextPart) and not p.text for p in kept):
+                    if len(kept) == len(message.parts):
+                        log.add("dropped", log.message_path(i), "an assistant turn without content")
+                    continue
+                message = with_parts(message, kept)
+            out.append(message)
+            origins.append(i)
+        return log.gives(out, origins)
 
     def _goes_back(self, part: ReasoningPart, message: LLMMessage) -> bool:
         policy = self._dialect.reasoning_replay
@@ -169,47 +228,55 @@ class MessageWriter:
 
     def _with_results_apart(self, messages: Sequence[LLMMessage]) -> list[LLMMessage]:
         """Tool results in messages of their own; images that can't stand in them right after."""
+        log = self._log
+        log.reads(messages)
         out: list[LLMMessage] = []
+        origins: list[int] = []
         images: list[Part] = []
-        for message in messages:
-            results = [p for p in message.parts if isinstance(p, ToolResultPart)]
-            if not results and images:
-                out.append(new_message(Role.user, tuple(images)))
-                images = []
-            for result in results:
-                if isinstance(result.content, tuple) and not self._dialect.tool_result_images:
-                    result, lifted = _without_images(result)
-                    images += lifted
-                out.append(new_message(Role.tool, (result,)))
-            rest = tuple(p for p in message.parts if not isinstance(p, ToolResultPart))
-            if rest and results:
-                if message.role is Role.tool:
-                    images += rest
-                else:
-                    out.append(new_message(message.role, (*images, *rest), message.name))
+        for i, message in enumerate(messages):
+            if message.role is not Role.tool:  # after pairing, results are nowhere else
+                if images:
+                    out.append(new_message(Role.user, tuple(images)))
                     images = []
-            elif not results:
                 out.append(message)
+            elif len(message.parts) == 1 and self._is_text(message.parts[0]):
+                out.append(message)
+            else:
+                for result in message.parts:
+                    assert type(result) is ToolResultPart
+                    if not self._is_text(result):
+                        result, lifted = _without_images(result)
+                        images += lifted
+                    out.append(new_message(Role.tool, (result,)))
+            origins += [i] * (len(out) - len(origins))
         if images:
             out.append(new_message(Role.user, tuple(images)))
-        return out
+            origins.append(len(messages) - 1)
+        return log.gives(out, origins)
+
+    def _is_text(self, result: Part) -> bool:
+        """Whether a result can stand in a tool message as it is."""
+        assert type(result) is ToolResultPart
+        return isinstance(result.content, str) or self._dialect.tool_result_images
 
     # --- one message ---
 
     def _entries(self, message: LLMMessage) -> list[dict[str, JSON]]:
-        role = message.role
+        role, parts = message.role, message.parts
         if role is Role.assistant:
             return [self._assistant(message)]
         if role is Role.tool:
-            return [self._result(p) for p in message.parts if isinstance(p, ToolResultPart)]
-        word = "system" if role is Role.developer and not self._developer else str(role)
-        out: dict[str, JSON] = {"role": word}
+            return [self._result(p) for p in parts if type(p) is ToolResultPart]
+        out: dict[str, JSON] = {"role": role.value}
+        if role is Role.developer and not self._developer:
+            out["role"] = "system"
         if message.name and self._dialect.speaker_names:
             out["name"] = message.name
-        if all(isinstance(p, TextPart) for p in message.parts):
-            out["content"] = "\n\n".join(p.text for p in message.parts if isinstance(p, TextPart))
+        texts = [p.text for p in parts if type(p) is TextPart]
+        if len(texts) == len(parts):
+            out["content"] = "\n\n".join(texts)
         else:
-            out["content"] = [self._content(p) for p in message.parts]
+            out["content"] = [self._content(p) for p in parts]
         return [out]
 
     def _result(self, result: ToolResultPart) -> dict[str, JSON]:
@@ -267,20 +334,35 @@ class MessageWriter:
         out: dict[str, JSON] = {"role": "assistant"}
         if message.name and self._dialect.speaker_names:
             out["name"] = message.name
-        text = "".join(
-            p.transcript if isinstance(p, AudioPart) else p.text
-            for p in message.parts
-            if isinstance(p, TextPart) or (isinstance(p, AudioPart) and not self._audio_id(p))
-        )
-        calls = [p for p in message.parts if isinstance(p, ToolCall)]
-        blocks = self._blocks(message)
-        if blocks is not None:
-            out["content"] = blocks
-        elif text or not calls or self._dialect.empty_content == "empty":
+        policy = self._dialect.reasoning_replay
+        texts: list[str] = []
+        calls: list[JSON] = []
+        more = policy == "always"
+        for part in message.parts:
+            if type(part) is TextPart:
+                texts.append(part.text)
+            elif type(part) is ToolCall:
+                calls.append(self._call(part))
+            elif type(part) is AudioPart and not self._audio_id(part):
+                texts.append(part.transcript)
+            else:
+                more = True
+        text = "".join(texts)
+        if text or not calls or self._dialect.empty_content == "empty":
             out["content"] = text
         else:
             out["content"] = None
-        if refusal := "".join(p.text for p in message.parts if isinstance(p, RefusalPart)):
+        if more:
+            self._add_more(message, text, out)
+        if calls:
+            out["tool_calls"] = calls
+        return out
+
+    def _add_more(self, message: LLMMessage, text: str, out: dict[str, JSON]) -> None:
+        """What an assistant says beside texts and calls."""
+        if (blocks := self._blocks(message)) is not None:
+            out["content"] = blocks
+        if refusal := "".join(p.text for p in message.parts if type(p) is RefusalPart):
             out["content"] = text or None
             out["refusal"] = refusal
         if self._dialect.reasoning_replay != "content":
@@ -291,9 +373,6 @@ class MessageWriter:
             if isinstance(part, ImagePart) and not isinstance(part.source, FileSource):
                 image = {"type": "image_url", "image_url": {"url": _address(part.source)}}
                 out.setdefault("images", []).append(image)
-        if calls:
-            out["tool_calls"] = [self._call(c) for c in calls]
-        return out
 
     def _blocks(self, message: LLMMessage) -> list[JSON] | None:
         """The content as a list, where text alone does not say it."""
