@@ -13,7 +13,7 @@ from ..request import LLMRequest
 from .anthropic import AnthropicAdapter, AnthropicServer, hear
 from .anthropic.adapter import Call, base_of, headers_of
 from .anthropic.models import ModelTraits
-from .base import AuthScheme, Headers, PreparedRequest, ServerRequest, canonical_json
+from .base import AuthScheme, Headers, PreparedRequest, ServerRequest, canonical_body
 
 OLD_VERSION = "vertex-2023-10-16"
 """What Vertex calls 2023-06-01."""
@@ -62,7 +62,7 @@ class VertexAnthropicAdapter(AnthropicAdapter):
             endpoint=f"/v1/projects/{quote(project, safe=':')}/locations/{region}"
             f"/publishers/anthropic/models/{place}",
             headers=headers_of(call, {}),
-            body=canonical_json(body),
+            body=canonical_body(body),
             base_url=base,
             adaptations=call.adaptations,
             auth=auth,

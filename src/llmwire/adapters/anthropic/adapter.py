@@ -10,17 +10,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ...config import Dialect, ProviderConfig
+from ...encoded import EncodedHistories
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError, UnsupportedError
-from ...history import Log
+from ...fitting import Log
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import Adaptation, LLMChunk
 from ..base import (
     Headers,
+    Pieces,
     PreparedRequest,
     StreamDecoder,
-    canonical_json,
+    canonical_body,
     decode_json,
 )
 from . import encode, settings
@@ -54,7 +56,12 @@ class AnthropicAdapter:
     def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
         """Raises `UnsupportedError` with a path for what the wire can't say, `ConfigError` for a
         provider without an address."""
-        return self._addressed(self._call(request, provider), request, provider)
+        return self.prepare_next(request, provider, None)
+
+    def prepare_next(
+        self, request: LLMRequest, provider: ProviderConfig, histories: EncodedHistories | None
+    ) -> PreparedRequest:
+        return self._addressed(self._call(request, provider, histories), request, provider)
 
     def prepare_count(
         self, request: LLMRequest, provider: ProviderConfig
@@ -123,7 +130,7 @@ class AnthropicAdapter:
             method="POST",
             endpoint="/v1/messages/count_tokens" if count else "/v1/messages",
             headers=headers_of(call, {"anthropic-version": call.version}),
-            body=canonical_json(call.body),
+            body=canonical_body(call.body),
             base_url=base_of(provider.api_base),
             adaptations=call.adaptations,
             auth="bearer" if call.dialect.bearer else "x-api-key",
@@ -131,48 +138,43 @@ class AnthropicAdapter:
 
     # --- the body ---------------------------------------------------------------------------------
 
-    def _call(self, request: LLMRequest, provider: ProviderConfig) -> Call:
+    def _call(
+        self,
+        request: LLMRequest,
+        provider: ProviderConfig,
+        histories: EncodedHistories | None = None,
+    ) -> Call:
         dialect = dialect_of(provider)
         traits = traits_of(request.model.name)
         version = dialect.anthropic_version or self._version(traits)
         issuer = issuer_of(request, provider)
         log = Log()
-        messages = encode.fitted(request.messages, issuer, log)
-        system, rest = encode.split_system(messages, log)
 
-        def turns_with(keep_thinking: bool, log: Log) -> list[encode.Turn]:
-            try:
-                return encode.turns_of(rest, provider, dialect, issuer, keep_thinking, log)
-            except UnsupportedError:
-                # Fitting may have moved messages: the error is to name the caller's own.
-                own = enumerate(request.messages)
-                encode.turns_of(own, provider, dialect, issuer, keep_thinking, Log())
-                raise
+        def turns_with(keep_thinking: bool) -> encode.Turns:
+            writer = encode.HistoryWriter(provider, dialect, issuer, keep_thinking)
+            return writer.turns(request.messages, histories)
 
         thinking = settings.plan_thinking(request, dialect, traits, request.thinking, log)
-        turns_log = Log()
-        turns = turns_with(thinking.on, turns_log)
-        why = cant_think(turns) if thinking.budgeted else None
+        history = turns_with(thinking.on)
+        why = cant_think(history) if thinking.budgeted else None
         if why is not None:
             log.add("substituted", "thinking", why, request.thinking, "off")
             config = {"type": "disabled"} if traits.off == "disabled" else None
             thinking = settings.Thinking(config, max_tokens=thinking.max_tokens)
-            turns_log = Log()
-            turns = turns_with(False, turns_log)
-        log.entries += turns_log.entries
-        if not turns:
+            history = turns_with(False)
+        if not history.turns:
             raise UnsupportedError(
                 "messages: there is no message with content besides the system prompt; "
                 "add a user message",
                 path="messages",
                 phase="prepare",
             )
-        fit_prefill(turns, traits, f"messages[{len(request.messages) - 1}]", log)
+        fit_prefill(history, traits, f"messages[{len(request.messages) - 1}]")
 
         cache = dialect.prompt_cache
         body: dict[str, Any] = {"model": request.model.name, "max_tokens": thinking.max_tokens}
-        if system:
-            body["system"] = encode.cached_system(system, cache)
+        if history.system:
+            body["system"] = encode.cached_system(history.system, cache)
         if request.tools:
             body["tools"] = settings.tools_of(request)
         choice = settings.tool_choice_of(request, dialect, traits, thinking, log)
@@ -186,40 +188,35 @@ class AnthropicAdapter:
         body |= settings.other_fields(request, log)
         if request.stream:
             body["stream"] = True
-        body["messages"] = encode.body_of(turns, cache)
+        messages = history.encoded(cache)
+        body["messages"] = Pieces(messages.pieces)
         body.update(request.extra_body)
 
         betas = dialect.betas
         if thinking.budgeted and traits.interleaved_beta and INTERLEAVED_BETA not in betas:
             betas = (INTERLEAVED_BETA, *betas)
-        return Call(body, betas, version, dialect, log.done())
+        return Call(body, betas, version, dialect, log.done() + messages.adaptations)
 
 
-def cant_think(turns: list[encode.Turn]) -> str | None:
+def cant_think(history: encode.Turns) -> str | None:
     """Why this history allows no thinking with a budget; None if it does.
 
     The assistant turn of an unfinished tool loop must begin with its thinking block, and a
     prefilled reply has none (wire reference 3.3, 3.4).
     """
-    if turns and turns[-1].role == "assistant":
+    if history.turns and history.turns[-1].role == "assistant":
         return "a prefilled reply can't think"
-    start = len(turns) - 1
-    while start > 0 and turns[start].role == "user" and turns[start].results:
-        start -= 2
-    first = start + 1  # the loop's first assistant turn
-    if first < len(turns) and turns[first].role == "assistant":
-        kind = turns[first].entries[0][0]
-        if kind not in encode.THINKING:
-            return "the tool calls being answered were made without thinking, or it was dropped"
+    if history.loop is not None and history.loop not in encode.THINKING:
+        return "the tool calls being answered were made without thinking, or it was dropped"
     return None
 
 
-def fit_prefill(turns: list[encode.Turn], traits: ModelTraits, path: str, log: Log) -> None:
+def fit_prefill(history: encode.Turns, traits: ModelTraits, path: str) -> None:
     """A history that ends with the assistant: legal for few models, and without trailing space.
 
     A turn that ends in a server tool's block was paused and is continued as it is.
     """
-    last = turns[-1]
+    last, log = history.turns[-1], history.log
     if last.role != "assistant" or last.others[-1][0] != "text":
         return
     if not traits.prefill:

@@ -7,19 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from ...config import Dialect, ProviderConfig
+from ...encoded import Encoded, EncodedHistories, written
 from ...errors import UnsupportedError
+from ...fitting import Log, ReachesBack
 from ...folding import is_json_object
-from ...history import (
-    Log,
-    close_parts,
-    drop_foreign,
-    fit_ids,
-    issued_by,
-    pair_tool_calls,
-)
+from ...history import close_parts, drop_foreign, fit_ids, issued_by, pair_tool_calls
 from ...types import (
     JSON,
     AudioPart,
@@ -42,6 +37,7 @@ from ...types import (
     load_json,
     new_message,
 )
+from ..base import canonical_json
 
 THINKING = ("thinking", "redacted_thinking")
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
@@ -50,7 +46,6 @@ OPENING = "Begin."
 
 _CACHED = {"type": "ephemeral"}
 _CACHEABLE = ("text", "image", "tool_result", "document")
-_STRICT = msgspec.json.Decoder()
 _SYSTEM = (Role.system, Role.developer)
 
 Kind = str
@@ -61,11 +56,11 @@ Entry = tuple[Kind, Any]
 class Turn:
     """One message of the wire, with tool results ahead of everything else."""
 
-    __slots__ = ("others", "path", "results", "role")
+    __slots__ = ("at", "others", "results", "role")
 
-    def __init__(self, role: str, path: str) -> None:
+    def __init__(self, role: str, at: int) -> None:
         self.role = role
-        self.path = path
+        self.at = at  # the first of the fitted messages that it says
         self.results: list[Entry] = []
         self.others: list[Entry] = []
 
@@ -74,17 +69,116 @@ class Turn:
         return self.results + self.others
 
 
-def fitted(messages: Sequence[LLMMessage], issuer: Native, log: Log) -> tuple[LLMMessage, ...]:
+class Carried(Struct, frozen=True):
+    """What the turns of a history leave to those after them."""
+
+    system: tuple[dict[str, JSON], ...] = ()
+    """The system prompt's blocks."""
+    loop: Kind | None = None
+    """How the assistant's first turn since the user last said something begins."""
+
+
+class Turns(Struct, frozen=True):
+    """The turns after what is known already, not yet JSON."""
+
+    turns: list[Turn]
+    before: Encoded
+    count: int
+    """How many messages they say."""
+    log: Log
+    system: tuple[dict[str, JSON], ...]
+    closed: bool
+    """Whether the user's turn that ends them ends, whatever the assistant says next."""
+
+    @property
+    def loop(self) -> Kind | None:
+        """See `Carried`; up to the last of these turns."""
+        loop: Kind | None = self.before.state.loop if self.before.state else None
+        for turn in self.turns:
+            if turn.role == "user":
+                loop = loop if turn.results else None
+            elif loop is None:
+                loop = turn.entries[0][0]
+        return loop
+
+    def encoded(self, cache: bool = False) -> Encoded:
+        """All up to here as JSON; `cache` puts a breakpoint on the last user block."""
+        body = canonical_json(body_of(self.turns, cache))
+        return self.before.after(self.count, body, self.log, Carried(self.system, self.loop))
+
+
+class HistoryWriter:
+    """Writes the messages of one request for one server."""
+
+    def __init__(
+        self, provider: ProviderConfig, dialect: Dialect, issuer: Native, keep_thinking: bool
+    ) -> None:
+        self._provider = provider
+        self._dialect = dialect
+        self._issuer = issuer
+        self._keep_thinking = keep_thinking
+
+    def turns(self, messages: tuple[LLMMessage, ...], histories: EncodedHistories | None) -> Turns:
+        """The turns of the wire, the last ones not yet JSON.
+
+        Raises `UnsupportedError` with the path of what this wire can't say.
+        """
+        own = (self._provider.name, self._dialect, self._issuer, self._keep_thinking)
+        return written(messages, own, histories, self._begin, self._turns)
+
+    def _begin(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
+        made = self._turns(messages, before)
+        if not made.closed:
+            raise ReachesBack
+        return made.encoded()
+
+    def _turns(self, messages: Sequence[LLMMessage], before: Encoded) -> Turns:
+        log = Log(before.count, before.calls)
+        fitted = _fitted(messages, self._issuer, log)
+        system, rest = _split_system(fitted, before, log)
+        said = self._alternating(rest, log)
+        turns = _sound(said, log)
+        # A turn that is left out lets its neighbours become one.
+        for first in (said[:1], turns[:1]) if before.count else ():
+            if not first or first[0].role != "assistant":
+                raise ReachesBack
+        if not before.count:
+            _open(turns, log)
+        closed = all(last and last[0].role == "user" for last in (said[-1:], turns[-1:]))
+        return Turns(turns, before, len(messages), log, system, closed)
+
+    def _alternating(self, messages: Iterable[tuple[int, LLMMessage]], log: Log) -> list[Turn]:
+        """User and assistant in alternation, none of them without any block."""
+        writer = _Writer(self._provider, self._dialect, self._issuer, self._keep_thinking, log)
+        turns: list[Turn] = []
+        for i, message in messages:
+            role = "assistant" if message.role is Role.assistant else "user"
+            if message.name and message.role is not Role.tool:
+                reason = "this wire names no speakers"
+                log.add("dropped", f"{log.message_path(i)}.name", reason, message.name)
+            same = bool(turns) and turns[-1].role == role
+            turn = turns[-1] if same else Turn(role, i)
+            before = len(turn.results) + len(turn.others)
+            for j, part in enumerate(message.parts):
+                writer.write(part, turn, i, j)
+            if len(turn.results) + len(turn.others) == before:
+                log.add("dropped", log.message_path(i), "a message without content")
+            elif not same:
+                turns.append(turn)
+        return turns
+
+
+def _fitted(messages: Sequence[LLMMessage], issuer: Native, log: Log) -> list[LLMMessage]:
     """The history with its calls paired, its ids legal and foreign state gone."""
     found = close_parts(messages, log)
     found = drop_foreign(found, issuer, log)
     found = pair_tool_calls(found, log)
-    return tuple(fit_ids(found, "anthropic64", log))
+    return fit_ids(found, "anthropic64", log)
 
 
-def split_system(
-    messages: Sequence[LLMMessage], log: Log
-) -> tuple[list[dict[str, JSON]], list[tuple[int, LLMMessage]]]:
+def _split_system(
+    messages: Sequence[LLMMessage], before: Encoded, log: Log
+) -> tuple[tuple[dict[str, JSON], ...], list[tuple[int, LLMMessage]]]:
     """The system prompt's blocks, and the other messages with their places.
 
     All system messages that lead the list are the prompt. One in the middle becomes a user text:
@@ -97,69 +191,48 @@ def split_system(
             rest.append((i, message))
             continue
         texts = [p.text for p in message.parts if type(p) is TextPart and p.text.strip()]
-        if not rest:
+        if not rest and not before.count:
             system += [{"type": "text", "text": text} for text in texts]
         elif texts:
-            log.add("substituted", f"messages[{i}]", "a later system message became a user text")
+            reason = "a later system message became a user text"
+            log.add("substituted", log.message_path(i), reason)
             text = "\n\n".join(texts)
             part = TextPart(f"<system>\n{text}\n</system>")
             rest.append((i, new_message(Role.user, (part,))))
-    return system, rest
-
-
-def turns_of(
-    messages: Iterable[tuple[int, LLMMessage]],
-    provider: ProviderConfig,
-    dialect: Dialect,
-    issuer: Native,
-    keep_thinking: bool,
-    log: Log,
-) -> list[Turn]:
-    """The turns of the wire: user and assistant in alternation, none of them empty."""
-    writer = _Writer(provider, dialect, issuer, keep_thinking, log)
-    turns: list[Turn] = []
-    for i, message in messages:
-        path = f"messages[{i}]"
-        role = "assistant" if message.role is Role.assistant else "user"
-        if message.name and message.role is not Role.tool:
-            log.add("dropped", f"{path}.name", "this wire names no speakers", message.name)
-        turn = turns[-1] if turns and turns[-1].role == role else Turn(role, path)
-        before = len(turn.results) + len(turn.others)
-        for j, part in enumerate(message.parts):
-            writer.write(part, turn, f"{path}.parts[{j}]")
-        if len(turn.results) + len(turn.others) == before:
-            log.add("dropped", path, "a message without content")
-        elif not turns or turns[-1] is not turn:
-            turns.append(turn)
-    return _sound(turns, log)
+    return before.state.system if before.count else tuple(system), rest
 
 
 def _sound(turns: list[Turn], log: Log) -> list[Turn]:
-    """Without what is a 400: blank turns, thinking at a turn's end, an assistant who begins."""
+    """Without what is a 400: blank turns, thinking at a turn's end."""
     out: list[Turn] = []
     for turn in turns:
         # Blank texts are taken beside others, not alone (seen on the API in 2026).
         if not any(kind == "text" and block["text"].strip() for kind, block in turn.others):
             kept = [e for e in turn.others if e[0] != "text"]
             if len(kept) < len(turn.others):
-                log.add("dropped", turn.path, "text of white space only")
+                log.add("dropped", log.message_path(turn.at), "text of white space only")
                 turn.others = kept
         while turn.others and turn.others[-1][0] in THINKING:
-            log.add("dropped", turn.path, "thinking with nothing after it")
+            log.add("dropped", log.message_path(turn.at), "thinking with nothing after it")
             turn.others.pop()
-        if not turn.entries:
+        if not turn.others and not turn.results:
             continue
         if out and out[-1].role == turn.role:
             out[-1].results += turn.results
             out[-1].others += turn.others
         else:
             out.append(turn)
-    if out and out[0].role == "assistant" and out[0].entries[0][0] != "compaction":
-        opening = Turn("user", out[0].path)
-        opening.others.append(("text", {"type": "text", "text": OPENING}))
-        log.add("added", out[0].path, "the wire wants the user to speak first", None, OPENING)
-        out.insert(0, opening)
     return out
+
+
+def _open(turns: list[Turn], log: Log) -> None:
+    """The wire wants the user to speak first."""
+    if turns and turns[0].role == "assistant" and turns[0].entries[0][0] != "compaction":
+        opening = Turn("user", turns[0].at)
+        opening.others.append(("text", {"type": "text", "text": OPENING}))
+        path = log.message_path(opening.at)
+        log.add("added", path, "the wire wants the user to speak first", None, OPENING)
+        turns.insert(0, opening)
 
 
 def body_of(turns: Sequence[Turn], cache: bool) -> list[dict[str, Any]]:
@@ -174,10 +247,10 @@ def body_of(turns: Sequence[Turn], cache: bool) -> list[dict[str, Any]]:
     return out
 
 
-def cached_system(system: list[dict[str, JSON]], cache: bool) -> list[dict[str, JSON]]:
+def cached_system(system: Sequence[dict[str, JSON]], cache: bool) -> list[dict[str, JSON]]:
     if cache and system:
-        system[-1] = {**system[-1], "cache_control": _CACHED}
-    return system
+        return [*system[:-1], {**system[-1], "cache_control": _CACHED}]
+    return [*system]
 
 
 class _Writer:
@@ -199,17 +272,28 @@ class _Writer:
         self._keep_thinking = keep_thinking
         self._log = log
 
-    def write(self, part: Part, turn: Turn, path: str) -> None:
+    def write(self, part: Part, turn: Turn, i: int, j: int) -> None:
         add = turn.others.append
         assistant = turn.role == "assistant"
         if type(part) is TextPart:
-            if part.text:
-                add(("text", self._text(part, assistant, path)))
-        elif type(part) is ToolResultPart:
-            if assistant:
-                raise _unsupported(path, "a tool result in an assistant message")
-            turn.results.append(("tool_result", self._result(part, turn, path)))
-        elif type(part) is ImagePart:
+            if part.citations:
+                self._cited(part, turn, self._log.path(part, i, j))
+            elif part.text:
+                add(("text", {"type": "text", "text": part.text}))
+        elif type(part) is ToolResultPart and not assistant:
+            turn.results.append(("tool_result", self._result(part, turn, i, j)))
+        elif type(part) is ToolCall and assistant:
+            add(("tool_use", self._call(part, i, j)))
+        else:
+            self._write(part, turn, self._log.path(part, i, j))
+
+    def _write(self, part: Part, turn: Turn, path: str) -> None:
+        """Any other part."""
+        add = turn.others.append
+        assistant = turn.role == "assistant"
+        if type(part) is ToolResultPart:
+            raise _unsupported(path, "a tool result in an assistant message")
+        if type(part) is ImagePart:
             if assistant:
                 raise _unsupported(path, "an image in an assistant message")
             add(("image", self._image(part, path)))
@@ -231,8 +315,6 @@ class _Writer:
             block = self._thinking(part, path)
             if block is not None:
                 add((block["type"], block))
-        elif type(part) is ToolCall:
-            add(("tool_use", self._call(part, path)))
         elif type(part) is RefusalPart:
             if part.text:
                 self._log.add("substituted", path, "a refusal became a text")
@@ -242,13 +324,15 @@ class _Writer:
         else:
             raise _unsupported(path, _name(part))
 
-    def _text(self, part: TextPart, assistant: bool, path: str) -> dict[str, JSON]:
+    def _cited(self, part: TextPart, turn: Turn, path: str) -> None:
+        if not part.text:
+            return
         block: dict[str, JSON] = {"type": "text", "text": part.text}
-        if part.citations and assistant:
+        if turn.role == "assistant":
             block["citations"] = list(part.citations)
-        elif part.citations:  # a 400 from API version 2026-10-21 on
+        else:  # a 400 from API version 2026-10-21 on
             self._log.add("dropped", f"{path}.citations", "a user's text can't have citations")
-        return block
+        turn.others.append(("text", block))
 
     def _thinking(self, part: ReasoningPart, path: str) -> dict[str, JSON] | None:
         unsigned = self._dialect.replay_unsigned_thinking
@@ -264,26 +348,25 @@ class _Writer:
         self._log.add("dropped", path, "thinking without a signature")
         return None
 
-    def _call(self, part: ToolCall, path: str) -> dict[str, Any]:
+    def _call(self, part: ToolCall, i: int, j: int) -> dict[str, Any]:
         block: dict[str, Any] = {"type": "tool_use", "id": part.id, "name": part.name}
-        block["input"] = self._input(part, path)
+        text = part.function.arguments
+        if part.kind == "function" and (value := spliced_object(text)) is not None:
+            block["input"] = value
+        else:
+            block["input"] = self._input(part, self._log.path(part, i, j))
         if part.native is not None and isinstance(part.native.payload, dict):
             block.update(part.native.payload)
         return block
 
-    def _input(self, part: ToolCall, path: str) -> Any:
-        text = part.arguments
+    def _input(self, part: ToolCall, path: str) -> dict[str, JSON]:
+        """What stands for arguments that are no JSON object."""
         if part.kind == "custom":
             self._log.add("substituted", path, "free text became an object with `input`")
-            return {"input": text}
-        if not text.strip():
-            return {}
-        spliced = spliced_object(text)
-        if spliced is not None:
-            return spliced
+            return {"input": part.arguments}
         # The key that Anthropic's guide to streamed tool input gives for this (2025).
         self._log.add("substituted", path, "arguments that are no JSON object were wrapped")
-        return {"INVALID_JSON": text}
+        return {"INVALID_JSON": part.arguments}
 
     def _compaction(self, part: CompactionPart, path: str) -> Any:
         if part.native is not None and isinstance(part.native.payload, str):
@@ -331,13 +414,13 @@ class _Writer:
             return {"type": "base64", "media_type": head.removesuffix(";base64"), "data": data}
         return {"type": "url", "url": source.url}
 
-    def _result(self, part: ToolResultPart, turn: Turn, path: str) -> dict[str, Any]:
+    def _result(self, part: ToolResultPart, turn: Turn, i: int, j: int) -> dict[str, Any]:
         block: dict[str, Any] = {"type": "tool_result", "tool_use_id": part.call_id}
         if isinstance(part.content, str):
             if part.content.strip():
                 block["content"] = part.content
         else:
-            content = self._result_content(part, turn, path)
+            content = self._result_content(part, turn, self._log.path(part, i, j))
             if content:
                 block["content"] = content
         if part.is_error:
@@ -374,22 +457,26 @@ class _Writer:
 def spliced_object(text: str) -> Any:
     """A JSON object for the body: its text as it is, if the wire can take that; None if it is none.
 
-    Escaped lone surrogates make a body that servers refuse: such text is written anew.
+    No text at all is the empty object. Escaped lone surrogates make a body that servers refuse:
+    such text is written anew.
     """
-    if not is_json_object(text):
-        return None
-    raw = text.encode("utf-8", "surrogatepass")
     try:
-        raw.decode("utf-8")
-        _STRICT.decode(raw)
-    except (msgspec.DecodeError, UnicodeError):
-        return load_json(text)
-    return Raw(raw)
+        raw = text.encode()
+        _OBJECT.decode(raw)
+        return Raw(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    if not text.strip():
+        return {}
+    return load_json(text) if is_json_object(text) else None
+
+
+_OBJECT = msgspec.json.Decoder(dict)
 
 
 def _replayed(data: str, path: str) -> Any:
     spliced = spliced_object(data)
-    if spliced is None or not data.strip():
+    if not spliced:
         raise _unsupported(path, "an opaque part whose data is no JSON object")
     return spliced
 
