@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
 from typing import Any
 
 import pytest
@@ -12,20 +10,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import strategies as some
-from contract.cases import HISTORIES, TOOLS, WIRES, model, provider
+from contract.cases import WIRES, provider
 from llmwire.adapters import ADAPTERS
-from llmwire.adapters.base import HistoryWriter, PreparedRequest
-from llmwire.backend import GenericBackend
+from llmwire.adapters.base import PreparedRequest
 from llmwire.config import Dialect, ModelConfig, ProviderConfig
-from llmwire.encoded import START, EncodedHistories
+from llmwire.encoded import EncodedHistories
 from llmwire.errors import UnsupportedError
-from llmwire.history import Log, pair_tool_calls
 from llmwire.request import LLMRequest
 from llmwire.types import (
-    FunctionCall,
     LLMMessage,
     Native,
-    Part,
     ReasoningPart,
     Role,
     TextPart,
@@ -48,10 +42,14 @@ results = st.builds(
     some.texts | st.lists(some.text_parts | some.images, max_size=2).map(tuple),
     is_error=st.booleans(),
 )
-thoughts = st.builds(ReasoningPart, some.texts, signature=st.sampled_from([None, "s"]), native=natives)
+thoughts = st.builds(
+    ReasoningPart, some.texts, signature=st.sampled_from([None, "s"]), native=natives
+)
 
 
-def said_by(role: Role, parts: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[LLMMessage]:
+def said_by(
+    role: Role, parts: st.SearchStrategy[Any], most: int = 3
+) -> st.SearchStrategy[LLMMessage]:
     names = st.sampled_from([None, None, None, "ann"])
     made = st.lists(parts, min_size=1, max_size=most).map(tuple)
     return st.builds(new_message, st.just(role), made, names)
@@ -80,7 +78,9 @@ def rounds(draw: st.DrawFn) -> list[LLMMessage]:
         if fate > 1:
             content = draw(some.texts)
             failed = fate == 2
-            out.append(new_message(Role.tool, (ToolResultPart(call.id or "", content, is_error=failed),)))
+            out.append(
+                new_message(Role.tool, (ToolResultPart(call.id or "", content, is_error=failed),))
+            )
     if draw(st.booleans()) or not answer.tool_calls:
         out.append(draw(users))
     if draw(st.integers(0, 5)) == 0:
@@ -101,7 +101,9 @@ def lives(draw: st.DrawFn) -> list[tuple[LLMMessage, ...]]:
         elif what == "c":
             now = now[: max(1, at)]
         elif what == "e":  # another object in its place, equal or not
-            now[at] = draw(st.sampled_from([now[at].with_parts(now[at].parts), draw(users), draw(assistants)]))
+            now[at] = draw(
+                st.sampled_from([now[at].with_parts(now[at].parts), draw(users), draw(assistants)])
+            )
         elif what == "b":
             now = [*draw(st.sampled_from(sent)), *draw(rounds())]
         else:  # an object that the history has already
@@ -140,7 +142,9 @@ def at(wire: str, dialect: Dialect | None = None) -> ProviderConfig:
 Outcome = tuple[Any, ...]
 
 
-def outcome(wire: str, request: LLMRequest, theirs: ProviderConfig, histories: EncodedHistories | None) -> Outcome:
+def outcome(
+    wire: str, request: LLMRequest, theirs: ProviderConfig, histories: EncodedHistories | None
+) -> Outcome:
     adapter: Any = ADAPTERS[wire]
     try:
         made: PreparedRequest = adapter.prepare_next(request, theirs, histories)

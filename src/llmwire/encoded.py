@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from msgspec import Struct
 
 from .errors import UnsupportedError
-from .fitting import NO_CALLS, Calls, Log, ReachesBack, grown
-from .types import Adaptation, LLMMessage, Role, TextPart, ToolCall, ToolResultPart
+from .fitting import ASSISTANT, NO_CALLS, TOOL, USER, Calls, Log, ReachesBack, grown
+from .types import Adaptation, LLMMessage, TextPart, ToolCall, ToolResultPart
 
 MOST_HISTORIES = 64
 """Conversations that one backend follows at a time."""
@@ -98,7 +98,7 @@ class EncodedHistories:
             if (
                 found.count < count < len(messages)
                 and messages[count - 1] is begun[-1]
-                and messages[count].role is Role.assistant
+                and messages[count].role is ASSISTANT
                 and theirs == key
                 and all(map(operator.is_, begun, messages))
             ):
@@ -164,9 +164,8 @@ def _cut(messages: Messages) -> int:
     """Where the last assistant's turn begins: what is before it is not merged with what follows,
     and its calls are answered before it or never."""
     for i in range(len(messages) - 1, 0, -1):
-        if messages[i].role is Role.assistant and messages[i - 1].role in _ASKING:
+        if messages[i].role is ASSISTANT and (
+            messages[i - 1].role is USER or messages[i - 1].role is TOOL
+        ):
             return i
     return 0
-
-
-_ASKING = (Role.user, Role.tool)

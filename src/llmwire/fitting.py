@@ -13,7 +13,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from .types import JSON, Adaptation, LLMMessage, Part
+from .types import JSON, Adaptation, LLMMessage, Part, Role
+
+# In Python 3.11 it takes longer to read a member of an enum than to do anything with it.
+ASSISTANT, TOOL, USER = Role.assistant, Role.tool, Role.user
 
 T = TypeVar("T", bytes, frozenset[str])
 

@@ -16,10 +16,10 @@ from typing import cast
 
 from msgspec.structs import replace
 
+from .fitting import ASSISTANT, TOOL, USER, parts_of, with_parts
 from .fitting import Calls as Calls
 from .fitting import Log as Log
 from .fitting import ReachesBack as ReachesBack
-from .fitting import parts_of, with_parts
 from .pairing import NO_RESULT as NO_RESULT
 from .pairing import pair_tool_calls as pair_tool_calls
 from .types import (
@@ -32,7 +32,6 @@ from .types import (
     PartDelta,
     ReasoningPart,
     RefusalPart,
-    Role,
     TextPart,
     ToolCall,
     ToolResultPart,
@@ -109,7 +108,7 @@ def drop_foreign(
     out: list[LLMMessage] = []
     origins: list[int] = []
     for i, message in enumerate(messages):
-        if message.role is not Role.assistant:
+        if message.role is not ASSISTANT:
             out.append(message)
             origins.append(i)
             continue
@@ -233,13 +232,13 @@ def merge_consecutive_user_messages(
     out: list[LLMMessage] = []
     origins: list[int] = []
     at = 0
-    for is_user, run in groupby(messages, lambda m: m.role is Role.user):
+    for is_user, run in groupby(messages, lambda m: m.role is USER):
         neighbours = list(run)
         if not is_user or len(neighbours) == 1:
             out += neighbours
             origins += range(at, at + len(neighbours))
         else:
-            out.append(new_message(Role.user, _merged(neighbours)))
+            out.append(new_message(USER, _merged(neighbours)))
             origins.append(at)
         at += len(neighbours)
     return log.gives(out, origins)
@@ -278,8 +277,8 @@ def bridge_tool_to_user(messages: Sequence[LLMMessage], log: Log) -> list[LLMMes
     out: list[LLMMessage] = []
     origins: list[int] = []
     for i, message in enumerate(messages):
-        if out and message.role is Role.user and out[-1].role is Role.tool:
-            out.append(new_message(Role.assistant, (TextPart(BRIDGE),)))
+        if out and message.role is USER and out[-1].role is TOOL:
+            out.append(new_message(ASSISTANT, (TextPart(BRIDGE),)))
             origins.append(i)
             reason = "the target takes no user turn after a tool result"
             log.add("added", log.message_path(i), reason)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from .fitting import Calls, Log, ReachesBack, with_parts
-from .types import LLMMessage, Part, Role, TextPart, ToolCall, ToolResultPart, new_message
+from .fitting import ASSISTANT, TOOL, USER, Calls, Log, ReachesBack, with_parts
+from .types import LLMMessage, Part, TextPart, ToolCall, ToolResultPart, new_message
 
 NO_RESULT = "The call was not answered: it was interrupted before it ran."
 
@@ -46,7 +46,7 @@ def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage
     for i, message in enumerate(messages):
         others: list[Part] = []
         rest.append(others)
-        if message.role is Role.assistant:
+        if message.role is ASSISTANT:
             latest = turn = _Turn()
             mine: dict[str, list[tuple[_Turn, str]]] = {}
             for j, part in enumerate(message.parts):
@@ -62,7 +62,7 @@ def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage
                 others.append(turns[i].calls[j])
                 continue
             if type(part) is not ToolResultPart:
-                if message.role is Role.tool:
+                if message.role is TOOL:
                     log.add("moved", log.path(part, i, j), "no tool result: a user message has it")
                 others.append(part)
             elif unanswered := waiting.get(part.call_id):
@@ -79,17 +79,15 @@ def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage
             else:
                 if part.call_id not in waiting and part.call_id in log.calls.unanswered:
                     raise ReachesBack
-                theirs = (
-                    others if message.role in (Role.user, Role.tool) else strays.setdefault(i, [])
-                )
+                theirs = others if message.role in (USER, TOOL) else strays.setdefault(i, [])
                 theirs += _orphan(part, message.parts[j], i, j, log)
-            if others and message.role is not Role.assistant:
+            if others and message.role is not ASSISTANT:
                 latest = None
     out: list[LLMMessage] = []
     origins: list[int] = []
     for i, message in enumerate(messages):
-        if message.role is Role.tool and rest[i]:
-            out.append(new_message(Role.user, tuple(rest[i])))
+        if message.role is TOOL and rest[i]:
+            out.append(new_message(USER, tuple(rest[i])))
         elif rest[i] or not message.parts:
             out.append(with_parts(message, rest[i]))
         origins += [i] * (len(out) - len(origins))
@@ -98,7 +96,7 @@ def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage
                 out.append(answers)
                 origins.append(at)
         if stray := strays.get(i):
-            out.append(new_message(Role.user, tuple(stray)))
+            out.append(new_message(USER, tuple(stray)))
             origins.append(i)
     log.calls = log.calls.after(taken, {call_id: bool(calls) for call_id, calls in waiting.items()})
     return log.gives(out, origins)
@@ -111,7 +109,7 @@ def _paired(messages: Sequence[LLMMessage], before: Calls) -> set[str] | None:
     waiting: set[str] = set()
     for message in messages:
         role, parts = message.role, message.parts
-        if role is Role.tool:
+        if role is TOOL:
             if not parts:
                 return None
             for part in parts:
@@ -124,7 +122,7 @@ def _paired(messages: Sequence[LLMMessage], before: Calls) -> set[str] | None:
         for part in parts:
             if type(part) is ToolResultPart:
                 return None
-            if type(part) is ToolCall and role is Role.assistant:
+            if type(part) is ToolCall and role is ASSISTANT:
                 call_id = part.id
                 if not call_id or call_id in taken or call_id in before:
                     return None
@@ -154,7 +152,7 @@ def _named(call: ToolCall, i: int, j: int, taken: set[str], log: Log) -> ToolCal
 
 def _as_results(message: LLMMessage) -> Sequence[Part]:
     """The parts; the text of a tool message that names no call is a result for a call without id."""
-    if message.role is not Role.tool or any(type(p) is ToolResultPart for p in message.parts):
+    if message.role is not TOOL or any(type(p) is ToolResultPart for p in message.parts):
         return message.parts
     name = message.name or ""
     return tuple(
@@ -183,13 +181,13 @@ def _answers(
     with the place of the message it is from."""
     for at, parts in turn.results.items():
         message = messages[at]
-        if message.role is Role.tool:
+        if message.role is TOOL:
             yield at, with_parts(message, parts)
         else:
-            yield at, new_message(Role.tool, tuple(parts))
+            yield at, new_message(TOOL, tuple(parts))
     for j, call in turn.calls.items():
         if call.id not in turn.answered:
             path = log.path(call, i, j)
             log.add("added", path, "a tool call had no result; one was made that says so")
             result = ToolResultPart(call.id or "", NO_RESULT, call.name, is_error=True)
-            yield i, new_message(Role.tool, (result,))
+            yield i, new_message(TOOL, (result,))

@@ -25,7 +25,7 @@ from ..base import (
     canonical_body,
     decode_json,
 )
-from . import encode, settings
+from . import settings, turns
 from .blocks import API
 from .decode import MessagesDecoder, issuer_of, parse_whole
 from .models import INTERLEAVED_BETA, ModelTraits, traits_of
@@ -150,8 +150,8 @@ class AnthropicAdapter:
         issuer = issuer_of(request, provider)
         log = Log()
 
-        def turns_with(keep_thinking: bool) -> encode.Turns:
-            writer = encode.HistoryWriter(provider, dialect, issuer, keep_thinking)
+        def turns_with(keep_thinking: bool) -> turns.Turns:
+            writer = turns.HistoryWriter(provider, dialect, issuer, keep_thinking)
             return writer.turns(request.messages, histories)
 
         thinking = settings.plan_thinking(request, dialect, traits, request.thinking, log)
@@ -174,7 +174,7 @@ class AnthropicAdapter:
         cache = dialect.prompt_cache
         body: dict[str, Any] = {"model": request.model.name, "max_tokens": thinking.max_tokens}
         if history.system:
-            body["system"] = encode.cached_system(history.system, cache)
+            body["system"] = turns.cached_system(history.system, cache)
         if request.tools:
             body["tools"] = settings.tools_of(request)
         choice = settings.tool_choice_of(request, dialect, traits, thinking, log)
@@ -198,26 +198,26 @@ class AnthropicAdapter:
         return Call(body, betas, version, dialect, log.done() + messages.adaptations)
 
 
-def cant_think(history: encode.Turns) -> str | None:
+def cant_think(history: turns.Turns) -> str | None:
     """Why this history allows no thinking with a budget; None if it does.
 
     The assistant turn of an unfinished tool loop must begin with its thinking block, and a
     prefilled reply has none (wire reference 3.3, 3.4).
     """
-    if history.turns and history.turns[-1].role == "assistant":
+    if history.turns and history.turns[-1].assistant:
         return "a prefilled reply can't think"
-    if history.loop is not None and history.loop not in encode.THINKING:
+    if history.loop is not None and history.loop not in turns.THINKING:
         return "the tool calls being answered were made without thinking, or it was dropped"
     return None
 
 
-def fit_prefill(history: encode.Turns, traits: ModelTraits, path: str) -> None:
+def fit_prefill(history: turns.Turns, traits: ModelTraits, path: str) -> None:
     """A history that ends with the assistant: legal for few models, and without trailing space.
 
     A turn that ends in a server tool's block was paused and is continued as it is.
     """
     last, log = history.turns[-1], history.log
-    if last.role != "assistant" or last.others[-1][0] != "text":
+    if not last.assistant or last.others[-1][0] != "text":
         return
     if not traits.prefill:
         raise UnsupportedError(
@@ -230,7 +230,7 @@ def fit_prefill(history: encode.Turns, traits: ModelTraits, path: str) -> None:
     while True:
         kind, block = last.others[-1]
         text = block["text"].rstrip() if kind == "text" else None
-        if kind not in ("text", *encode.THINKING) or (text and text == block["text"]):
+        if kind not in ("text", *turns.THINKING) or (text and text == block["text"]):
             return
         log.add("substituted", path, "a prefilled reply can't end in white space")
         last.others.pop()

@@ -1,20 +1,18 @@
-"""Messages to turns: what a history becomes on this wire. Wire reference 3.2, 3.4, 3.5."""
+"""Parts to blocks: what a message becomes on this wire. Wire reference 3.2, 3.4, 3.5."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from ...config import Dialect, ProviderConfig
-from ...encoded import Encoded, EncodedHistories, written
 from ...errors import UnsupportedError
-from ...fitting import Log, ReachesBack
+from ...fitting import Log
 from ...folding import is_json_object
-from ...history import close_parts, drop_foreign, fit_ids, issued_by, pair_tool_calls
+from ...history import issued_by
 from ...types import (
     JSON,
     AudioPart,
@@ -23,30 +21,20 @@ from ...types import (
     FilePart,
     FileSource,
     ImagePart,
-    LLMMessage,
     Native,
     OpaquePart,
     Part,
     ReasoningPart,
     RefusalPart,
-    Role,
     Source,
     TextPart,
     ToolCall,
     ToolResultPart,
     load_json,
-    new_message,
 )
-from ..base import canonical_json
 
 THINKING = ("thinking", "redacted_thinking")
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-OPENING = "Begin."
-"""What the user says first where the history has the assistant speak first: the wire wants it."""
-
-_CACHED = {"type": "ephemeral"}
-_CACHEABLE = ("text", "image", "tool_result", "document")
-_SYSTEM = (Role.system, Role.developer)
 
 Kind = str
 Entry = tuple[Kind, Any]
@@ -56,11 +44,13 @@ Entry = tuple[Kind, Any]
 class Turn:
     """One message of the wire, with tool results ahead of everything else."""
 
-    __slots__ = ("at", "others", "results", "role")
+    __slots__ = ("assistant", "at", "others", "results")
 
-    def __init__(self, role: str, at: int) -> None:
-        self.role = role
-        self.at = at  # the first of the fitted messages that it says
+    def __init__(self, assistant: bool, at: int) -> None:
+        self.assistant = assistant
+        """Whose it is: the assistant's, or the user's."""
+        self.at = at
+        """The first of the fitted messages that it says."""
         self.results: list[Entry] = []
         self.others: list[Entry] = []
 
@@ -69,191 +59,7 @@ class Turn:
         return self.results + self.others
 
 
-class Carried(Struct, frozen=True):
-    """What the turns of a history leave to those after them."""
-
-    system: tuple[dict[str, JSON], ...] = ()
-    """The system prompt's blocks."""
-    loop: Kind | None = None
-    """How the assistant's first turn since the user last said something begins."""
-
-
-class Turns(Struct, frozen=True):
-    """The turns after what is known already, not yet JSON."""
-
-    turns: list[Turn]
-    before: Encoded
-    count: int
-    """How many messages they say."""
-    log: Log
-    system: tuple[dict[str, JSON], ...]
-    closed: bool
-    """Whether the user's turn that ends them ends, whatever the assistant says next."""
-
-    @property
-    def loop(self) -> Kind | None:
-        """See `Carried`; up to the last of these turns."""
-        loop: Kind | None = self.before.state.loop if self.before.state else None
-        for turn in self.turns:
-            if turn.role == "user":
-                loop = loop if turn.results else None
-            elif loop is None:
-                loop = turn.entries[0][0]
-        return loop
-
-    def encoded(self, cache: bool = False) -> Encoded:
-        """All up to here as JSON; `cache` puts a breakpoint on the last user block."""
-        body = canonical_json(body_of(self.turns, cache))
-        return self.before.after(self.count, body, self.log, Carried(self.system, self.loop))
-
-
-class HistoryWriter:
-    """Writes the messages of one request for one server."""
-
-    def __init__(
-        self, provider: ProviderConfig, dialect: Dialect, issuer: Native, keep_thinking: bool
-    ) -> None:
-        self._provider = provider
-        self._dialect = dialect
-        self._issuer = issuer
-        self._keep_thinking = keep_thinking
-
-    def turns(self, messages: tuple[LLMMessage, ...], histories: EncodedHistories | None) -> Turns:
-        """The turns of the wire, the last ones not yet JSON.
-
-        Raises `UnsupportedError` with the path of what this wire can't say.
-        """
-        own = (self._provider.name, self._dialect, self._issuer, self._keep_thinking)
-        return written(messages, own, histories, self._begin, self._turns)
-
-    def _begin(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
-        made = self._turns(messages, before)
-        if not made.closed:
-            raise ReachesBack
-        return made.encoded()
-
-    def _turns(self, messages: Sequence[LLMMessage], before: Encoded) -> Turns:
-        log = Log(before.count, before.calls)
-        fitted = _fitted(messages, self._issuer, log)
-        system, rest = _split_system(fitted, before, log)
-        said = self._alternating(rest, log)
-        turns = _sound(said, log)
-        # A turn that is left out lets its neighbours become one.
-        for first in (said[:1], turns[:1]) if before.count else ():
-            if not first or first[0].role != "assistant":
-                raise ReachesBack
-        if not before.count:
-            _open(turns, log)
-        closed = all(last and last[0].role == "user" for last in (said[-1:], turns[-1:]))
-        return Turns(turns, before, len(messages), log, system, closed)
-
-    def _alternating(self, messages: Iterable[tuple[int, LLMMessage]], log: Log) -> list[Turn]:
-        """User and assistant in alternation, none of them without any block."""
-        writer = _Writer(self._provider, self._dialect, self._issuer, self._keep_thinking, log)
-        turns: list[Turn] = []
-        for i, message in messages:
-            role = "assistant" if message.role is Role.assistant else "user"
-            if message.name and message.role is not Role.tool:
-                reason = "this wire names no speakers"
-                log.add("dropped", f"{log.message_path(i)}.name", reason, message.name)
-            same = bool(turns) and turns[-1].role == role
-            turn = turns[-1] if same else Turn(role, i)
-            before = len(turn.results) + len(turn.others)
-            for j, part in enumerate(message.parts):
-                writer.write(part, turn, i, j)
-            if len(turn.results) + len(turn.others) == before:
-                log.add("dropped", log.message_path(i), "a message without content")
-            elif not same:
-                turns.append(turn)
-        return turns
-
-
-def _fitted(messages: Sequence[LLMMessage], issuer: Native, log: Log) -> list[LLMMessage]:
-    """The history with its calls paired, its ids legal and foreign state gone."""
-    found = close_parts(messages, log)
-    found = drop_foreign(found, issuer, log)
-    found = pair_tool_calls(found, log)
-    return fit_ids(found, "anthropic64", log)
-
-
-def _split_system(
-    messages: Sequence[LLMMessage], before: Encoded, log: Log
-) -> tuple[tuple[dict[str, JSON], ...], list[tuple[int, LLMMessage]]]:
-    """The system prompt's blocks, and the other messages with their places.
-
-    All system messages that lead the list are the prompt. One in the middle becomes a user text:
-    only some models take that role there, and this is never refused.
-    """
-    system: list[dict[str, JSON]] = []
-    rest: list[tuple[int, LLMMessage]] = []
-    for i, message in enumerate(messages):
-        if message.role not in _SYSTEM:
-            rest.append((i, message))
-            continue
-        texts = [p.text for p in message.parts if type(p) is TextPart and p.text.strip()]
-        if not rest and not before.count:
-            system += [{"type": "text", "text": text} for text in texts]
-        elif texts:
-            reason = "a later system message became a user text"
-            log.add("substituted", log.message_path(i), reason)
-            text = "\n\n".join(texts)
-            part = TextPart(f"<system>\n{text}\n</system>")
-            rest.append((i, new_message(Role.user, (part,))))
-    return before.state.system if before.count else tuple(system), rest
-
-
-def _sound(turns: list[Turn], log: Log) -> list[Turn]:
-    """Without what is a 400: blank turns, thinking at a turn's end."""
-    out: list[Turn] = []
-    for turn in turns:
-        # Blank texts are taken beside others, not alone (seen on the API in 2026).
-        if not any(kind == "text" and block["text"].strip() for kind, block in turn.others):
-            kept = [e for e in turn.others if e[0] != "text"]
-            if len(kept) < len(turn.others):
-                log.add("dropped", log.message_path(turn.at), "text of white space only")
-                turn.others = kept
-        while turn.others and turn.others[-1][0] in THINKING:
-            log.add("dropped", log.message_path(turn.at), "thinking with nothing after it")
-            turn.others.pop()
-        if not turn.others and not turn.results:
-            continue
-        if out and out[-1].role == turn.role:
-            out[-1].results += turn.results
-            out[-1].others += turn.others
-        else:
-            out.append(turn)
-    return out
-
-
-def _open(turns: list[Turn], log: Log) -> None:
-    """The wire wants the user to speak first."""
-    if turns and turns[0].role == "assistant" and turns[0].entries[0][0] != "compaction":
-        opening = Turn("user", turns[0].at)
-        opening.others.append(("text", {"type": "text", "text": OPENING}))
-        path = log.message_path(opening.at)
-        log.add("added", path, "the wire wants the user to speak first", None, OPENING)
-        turns.insert(0, opening)
-
-
-def body_of(turns: Sequence[Turn], cache: bool) -> list[dict[str, Any]]:
-    """The turns as the body has them; `cache` puts a breakpoint on the last user block."""
-    out: list[dict[str, Any]] = [
-        {"role": t.role, "content": [block for _, block in t.entries]} for t in turns
-    ]
-    if cache and turns and turns[-1].role == "user":
-        kind, block = turns[-1].entries[-1]
-        if kind in _CACHEABLE and isinstance(block, dict):
-            out[-1]["content"][-1] = {**block, "cache_control": _CACHED}
-    return out
-
-
-def cached_system(system: Sequence[dict[str, JSON]], cache: bool) -> list[dict[str, JSON]]:
-    if cache and system:
-        return [*system[:-1], {**system[-1], "cache_control": _CACHED}]
-    return [*system]
-
-
-class _Writer:
+class BlockWriter:
     """Writes parts as blocks of a turn."""
 
     __slots__ = ("_dialect", "_issuer", "_keep_thinking", "_log", "_provider")
@@ -273,24 +79,20 @@ class _Writer:
         self._log = log
 
     def write(self, part: Part, turn: Turn, i: int, j: int) -> None:
-        add = turn.others.append
-        assistant = turn.role == "assistant"
-        if type(part) is TextPart:
-            if part.citations:
-                self._cited(part, turn, self._log.path(part, i, j))
-            elif part.text:
-                add(("text", {"type": "text", "text": part.text}))
-        elif type(part) is ToolResultPart and not assistant:
+        """Part `j` of message `i`."""
+        if type(part) is ToolResultPart and not turn.assistant:
             turn.results.append(("tool_result", self._result(part, turn, i, j)))
-        elif type(part) is ToolCall and assistant:
-            add(("tool_use", self._call(part, i, j)))
+        elif type(part) is ToolCall and turn.assistant:
+            turn.others.append(("tool_use", self._call(part, i, j)))
+        elif type(part) is TextPart:
+            self._text(part, turn, i, j)
         else:
             self._write(part, turn, self._log.path(part, i, j))
 
     def _write(self, part: Part, turn: Turn, path: str) -> None:
         """Any other part."""
         add = turn.others.append
-        assistant = turn.role == "assistant"
+        assistant = turn.assistant
         if type(part) is ToolResultPart:
             raise _unsupported(path, "a tool result in an assistant message")
         if type(part) is ImagePart:
@@ -310,7 +112,7 @@ class _Writer:
             self._log.add("substituted", path, "spoken words became a text")
             add(("text", {"type": "text", "text": part.transcript}))
         elif not assistant:
-            raise _unsupported(path, f"{_name(part)} in a {turn.role} message")
+            raise _unsupported(path, f"{_name(part)} in a user message")
         elif type(part) is ReasoningPart:
             block = self._thinking(part, path)
             if block is not None:
@@ -324,14 +126,15 @@ class _Writer:
         else:
             raise _unsupported(path, _name(part))
 
-    def _cited(self, part: TextPart, turn: Turn, path: str) -> None:
+    def _text(self, part: TextPart, turn: Turn, i: int, j: int) -> None:
         if not part.text:
             return
         block: dict[str, JSON] = {"type": "text", "text": part.text}
-        if turn.role == "assistant":
+        if part.citations and turn.assistant:
             block["citations"] = list(part.citations)
-        else:  # a 400 from API version 2026-10-21 on
-            self._log.add("dropped", f"{path}.citations", "a user's text can't have citations")
+        elif part.citations:  # a 400 from API version 2026-10-21 on
+            path = f"{self._log.path(part, i, j)}.citations"
+            self._log.add("dropped", path, "a user's text can't have citations")
         turn.others.append(("text", block))
 
     def _thinking(self, part: ReasoningPart, path: str) -> dict[str, JSON] | None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from ...config import Dialect
 from ...encoded import Encoded, EncodedHistories, written
 from ...errors import UnsupportedError
-from ...fitting import Log, ReachesBack, with_parts
+from ...fitting import ASSISTANT, TOOL, USER, Log, ReachesBack, with_parts
 from ...history import (
     bridge_tool_to_user,
     close_parts,
@@ -81,9 +81,9 @@ class MessageWriter:
     def _write(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
         log = self._log = Log(before.count, before.calls)
         fitted = self._fitted(messages)
-        if before.count and (not fitted or fitted[0].role is not Role.assistant):
+        if before.count and (not fitted or fitted[0].role is not ASSISTANT):
             raise ReachesBack
-        entries = [entry for message in fitted for entry in self._entries(message)]
+        entries = [*map(self._entry, fitted)]
         return before.after(len(messages), canonical_json(entries), log)
 
     def _fitted(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
@@ -109,7 +109,7 @@ class MessageWriter:
         issuer, names = self._issuer, self._dialect.speaker_names
         for message in messages:
             role, parts = message.role, message.parts
-            if role is Role.tool:
+            if role is TOOL:
                 if len(parts) != 1 or type(result := parts[0]) is not ToolResultPart:
                     return False
                 if result.is_error or type(result.content) is not str:
@@ -117,7 +117,7 @@ class MessageWriter:
                 continue
             if message.name and not names:
                 return False
-            if role is Role.assistant:
+            if role is ASSISTANT:
                 says = False
                 for part in parts:
                     if type(part) is TextPart:
@@ -149,23 +149,23 @@ class MessageWriter:
             if type(part) is ToolResultPart:
                 if isinstance(part.content, tuple):
                     for k, item in enumerate(part.content):
-                        self._check_part(Role.tool, item, f"{path}.content[{k}]")
+                        self._check_part(TOOL, item, f"{path}.content[{k}]")
                 if part.is_error:
                     self._log.add("dropped", f"{path}.is_error", "the wire has no word for it")
             else:
                 self._check_part(message.role, part, path)
-        if message.role is Role.tool and message.tool_call_id is None:
+        if message.role is TOOL and message.tool_call_id is None:
             _refuse(here, "a tool message that does not name the call it answers")
         if message.role is Role.developer and not self._developer:
             reason = "the target has no such role"
             self._log.add("substituted", f"{here}.role", reason, "developer", "system")
-        if message.name and not self._dialect.speaker_names and message.role is not Role.tool:
+        if message.name and not self._dialect.speaker_names and message.role is not TOOL:
             reason = "the target takes no speaker names"
             self._log.add("dropped", f"{here}.name", reason, message.name)
 
     def _check_part(self, role: Role, part: Part, path: str) -> None:
         kind = type(part)
-        if role is Role.assistant:
+        if role is ASSISTANT:
             if kind is CompactionPart and issued_by(part.native, self._issuer):
                 _refuse(path, "a compaction")
             if kind is FilePart:
@@ -201,7 +201,7 @@ class MessageWriter:
         out: list[LLMMessage] = []
         origins: list[int] = []
         for i, message in enumerate(messages):
-            if message.role is Role.assistant:
+            if message.role is ASSISTANT:
                 kept: list[Part] = []
                 for j, part in enumerate(message.parts):
                     if isinstance(part, ReasoningPart) and not self._goes_back(part, message):
@@ -234,9 +234,9 @@ class MessageWriter:
         origins: list[int] = []
         images: list[Part] = []
         for i, message in enumerate(messages):
-            if message.role is not Role.tool:  # after pairing, results are nowhere else
+            if message.role is not TOOL:  # after pairing, results are nowhere else
                 if images:
-                    out.append(new_message(Role.user, tuple(images)))
+                    out.append(new_message(USER, tuple(images)))
                     images = []
                 out.append(message)
             elif len(message.parts) == 1 and self._is_text(message.parts[0]):
@@ -247,10 +247,10 @@ class MessageWriter:
                     if not self._is_text(result):
                         result, lifted = _without_images(result)
                         images += lifted
-                    out.append(new_message(Role.tool, (result,)))
+                    out.append(new_message(TOOL, (result,)))
             origins += [i] * (len(out) - len(origins))
         if images:
-            out.append(new_message(Role.user, tuple(images)))
+            out.append(new_message(USER, tuple(images)))
             origins.append(len(messages) - 1)
         return log.gives(out, origins)
 
@@ -261,30 +261,34 @@ class MessageWriter:
 
     # --- one message ---
 
-    def _entries(self, message: LLMMessage) -> list[dict[str, JSON]]:
+    def _entry(self, message: LLMMessage) -> dict[str, JSON]:
         role, parts = message.role, message.parts
-        if role is Role.assistant:
-            return [self._assistant(message)]
-        if role is Role.tool:
-            return [self._result(p) for p in parts if type(p) is ToolResultPart]
-        out: dict[str, JSON] = {"role": role.value}
-        if role is Role.developer and not self._developer:
-            out["role"] = "system"
+        if role is ASSISTANT:
+            return self._assistant(message)
+        if role is TOOL:
+            return self._result(parts[0])
+        out: dict[str, JSON] = {"role": "user" if role is USER else self._role(role)}
         if message.name and self._dialect.speaker_names:
             out["name"] = message.name
         texts = [p.text for p in parts if type(p) is TextPart]
         if len(texts) == len(parts):
-            out["content"] = "\n\n".join(texts)
+            out["content"] = texts[0] if len(texts) == 1 else "\n\n".join(texts)
         else:
             out["content"] = [self._content(p) for p in parts]
-        return [out]
+        return out
 
-    def _result(self, result: ToolResultPart) -> dict[str, JSON]:
+    def _role(self, role: Role) -> str:
+        return "system" if role is Role.developer and not self._developer else str(role)
+
+    def _result(self, result: Part) -> dict[str, JSON]:
+        assert type(result) is ToolResultPart
         out: dict[str, JSON] = {"role": "tool", "tool_call_id": result.call_id}
         if result.name and self._dialect.tool_name_on_result:
             out["name"] = result.name
         content = result.content
-        if isinstance(content, str) or all(isinstance(p, TextPart) for p in content):
+        if isinstance(content, str):
+            out["content"] = content
+        elif all(isinstance(p, TextPart) for p in content):
             out["content"] = result.text
         else:
             out["content"] = [self._content(p) for p in content]
@@ -334,20 +338,18 @@ class MessageWriter:
         out: dict[str, JSON] = {"role": "assistant"}
         if message.name and self._dialect.speaker_names:
             out["name"] = message.name
-        policy = self._dialect.reasoning_replay
-        texts: list[str] = []
+        text = ""
         calls: list[JSON] = []
-        more = policy == "always"
+        more = self._dialect.reasoning_replay == "always"
         for part in message.parts:
             if type(part) is TextPart:
-                texts.append(part.text)
+                text += part.text
             elif type(part) is ToolCall:
                 calls.append(self._call(part))
             elif type(part) is AudioPart and not self._audio_id(part):
-                texts.append(part.transcript)
+                text += part.transcript
             else:
                 more = True
-        text = "".join(texts)
         if text or not calls or self._dialect.empty_content == "empty":
             out["content"] = text
         else:
@@ -416,13 +418,13 @@ class MessageWriter:
             out.setdefault(self._field, "")
 
     def _call(self, call: ToolCall) -> dict[str, JSON]:
-        name, arguments = call.name, call.arguments
+        name, arguments = call.function.name, call.function.arguments
         out: dict[str, JSON] = {"id": call.id, "type": call.kind}
         if call.kind == "custom":
             out["custom"] = {"name": name, "input": arguments}
         else:
             out["function"] = {"name": name, "arguments": arguments if arguments.strip() else "{}"}
-        if extra := _payload(call, "extra_content"):
+        if call.native is not None and (extra := _payload(call, "extra_content")):
             out["extra_content"] = extra
         return out
 
