@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "history",
         "fitting",
         "pairing",
-        "encoded",
+        "memory",
         "providers",
         "retry",
         "error_tables",

@@ -9,11 +9,11 @@ from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 from msgspec.structs import replace
 
 from .adapters import ADAPTERS
-from .adapters.base import Headers, HistoryWriter, PreparedRequest, TokenCounter
+from .adapters.base import Headers, PreparedRequest, Remembering, TokenCounter
 from .auth import GoogleTokens, authorize
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
-from .encoded import EncodedHistories
 from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .memory import Memory
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
@@ -112,8 +112,8 @@ class GenericBackend:
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
-        self._writer = self.adapter if isinstance(self.adapter, HistoryWriter) else None
-        self._histories = EncodedHistories()
+        self._remembering = self.adapter if isinstance(self.adapter, Remembering) else None
+        self._memory = Memory()
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,7 +128,7 @@ class GenericBackend:
 
     async def close(self) -> None:
         """Frees the connections. The backend can be used again; a client you brought stays open."""
-        self._histories.clear()
+        self._memory.clear()
         if self._own is not None:
             await self._own.close()
 
@@ -202,8 +202,8 @@ class GenericBackend:
     def prepare(self, request: LLMRequest) -> PreparedRequest:
         """The request as it would be sent, without credentials. Does no I/O."""
         try:
-            if self._writer is not None:
-                prepared = self._writer.prepare_next(request, self.provider, self._histories)
+            if self._remembering is not None:
+                prepared = self._remembering.prepare_next(request, self.provider, self._memory)
             else:
                 prepared = self.adapter.prepare_request(request, self.provider)
         except (TypeError, RecursionError) as e:
@@ -252,7 +252,7 @@ class GenericBackend:
         temperature = options.get("temperature")
         return LLMRequest(
             model=model,
-            messages=_checked(messages),
+            messages=_checked(messages, self._memory),
             temperature=model.temperature if temperature is None else temperature,
             tools=tuple(options.get("tools") or ()),
             max_tokens=options.get("max_tokens"),
@@ -300,11 +300,12 @@ def _headers_of(options: CallOptions) -> Mapping[str, str]:
     return dict(options.get("extra_headers") or {})
 
 
-def _checked(messages: Messages) -> tuple[LLMMessage, ...]:
+def _checked(messages: Messages, memory: Memory) -> tuple[LLMMessage, ...]:
     if isinstance(messages, LLMMessage | str | Mapping):
         messages = [messages]  # type: ignore[list-item]
     messages = tuple(messages)
-    if messages and [*map(type, messages)].count(LLMMessage) == len(messages):
+    new = messages[memory.recognised(messages) :]
+    if messages and [*map(type, new)].count(LLMMessage) == len(new):
         return messages
     out = []
     for i, message in enumerate(messages):

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from ..config import ProviderConfig
-from ..encoded import EncodedHistories
 from ..errors import BackendError, DecodeError
+from ..memory import Memory
 from ..request import LLMRequest
 from ..types import (
     JSON,
@@ -160,16 +160,16 @@ class APIAdapter(Protocol):
 
 
 @runtime_checkable
-class HistoryWriter(Protocol):
-    """An adapter that can go on from what it wrote of a history before."""
+class Remembering(Protocol):
+    """An adapter that can go on from what it wrote for earlier calls."""
 
     def prepare_next(
         self,
         request: LLMRequest,
         provider: ProviderConfig,
-        histories: EncodedHistories | None,
+        memory: Memory | None,
     ) -> PreparedRequest:
-        """What `prepare_request` gives, faster if `histories` knows how the messages begin."""
+        """What `prepare_request` gives, faster where `memory` knows how the request begins."""
         ...
 
 

@@ -11,7 +11,7 @@ from ..config import ProviderConfig
 from ..errors import ConfigError, NotFoundError
 from ..request import LLMRequest
 from .anthropic import AnthropicAdapter, AnthropicServer, hear
-from .anthropic.adapter import Call, base_of, headers_of
+from .anthropic.adapter import Call, base_of
 from .anthropic.models import ModelTraits
 from .base import AuthScheme, Headers, PreparedRequest, ServerRequest, canonical_body
 
@@ -39,13 +39,16 @@ class VertexAnthropicAdapter(AnthropicAdapter):
     def _version(self, traits: ModelTraits) -> str:
         return OLD_VERSION if traits.version == "2023-06-01" else traits.version
 
+    def _headers(self, version: str) -> dict[str, str]:
+        return {}  # the body has it
+
     def _addressed(
         self, call: Call, request: LLMRequest, provider: ProviderConfig, count: bool = False
     ) -> PreparedRequest:
         project = _setting(provider, "project_id", _PROJECT)
         region = _setting(provider, "region", _REGION)
         model = request.model.name
-        body: dict[str, Any] = {"anthropic_version": call.version, **call.body}
+        body: dict[str, Any] = {"anthropic_version": call.plan.version, **call.body}
         if count:
             place = "count-tokens:rawPredict"
         else:
@@ -61,7 +64,7 @@ class VertexAnthropicAdapter(AnthropicAdapter):
             method="POST",
             endpoint=f"/v1/projects/{quote(project, safe=':')}/locations/{region}"
             f"/publishers/anthropic/models/{place}",
-            headers=headers_of(call, {}),
+            headers=call.plan.headers,
             body=canonical_body(body),
             base_url=base,
             adaptations=call.adaptations,

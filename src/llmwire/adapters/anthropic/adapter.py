@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from ...config import Dialect, ProviderConfig
-from ...encoded import EncodedHistories
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError, UnsupportedError
 from ...fitting import Log
+from ...memory import Memory
 from ...providers import dialect_of
 from ...request import LLMRequest
-from ...types import Adaptation, LLMChunk
+from ...types import Adaptation, LLMChunk, Native
 from ..base import (
     Headers,
     Pieces,
     PreparedRequest,
     StreamDecoder,
     canonical_body,
+    canonical_json,
     decode_json,
 )
 from . import settings, turns
@@ -31,13 +32,25 @@ from .decode import MessagesDecoder, issuer_of, parse_whole
 from .models import INTERLEAVED_BETA, ModelTraits, traits_of
 
 
+class Plan(Struct, frozen=True):
+    """All that a request says beside its history, in this wire's words."""
+
+    dialect: Dialect
+    traits: ModelTraits
+    issuer: Native
+    thinking: settings.Thinking
+    version: str
+    headers: Headers
+    body: dict[str, Any]
+    """What stands between the system prompt and the messages."""
+    adaptations: tuple[Adaptation, ...]
+
+
 class Call(Struct, frozen=True):
     """A request in this wire's words, before it is addressed."""
 
     body: dict[str, Any]
-    betas: tuple[str, ...]
-    version: str
-    dialect: Dialect
+    plan: Plan
     adaptations: tuple[Adaptation, ...]
 
 
@@ -59,9 +72,9 @@ class AnthropicAdapter:
         return self.prepare_next(request, provider, None)
 
     def prepare_next(
-        self, request: LLMRequest, provider: ProviderConfig, histories: EncodedHistories | None
+        self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None
     ) -> PreparedRequest:
-        return self._addressed(self._call(request, provider, histories), request, provider)
+        return self._addressed(self._call(request, provider, memory), request, provider)
 
     def prepare_count(
         self, request: LLMRequest, provider: ProviderConfig
@@ -69,7 +82,7 @@ class AnthropicAdapter:
         """The counting request (wire reference 10), None where the server has no such endpoint."""
         if not dialect_of(provider).count_endpoint:
             return None
-        call = self._call(request, provider)
+        call = self._call(replace(request, stream=False), provider, None)
         counted = ("model", "messages", "system", "tools", "tool_choice", "thinking")
         body = {k: v for k, v in call.body.items() if k in (*counted, "output_config")}
         return self._addressed(replace(call, body=body), request, provider, count=True)
@@ -116,6 +129,9 @@ class AnthropicAdapter:
         """
         return traits.version
 
+    def _headers(self, version: str) -> dict[str, str]:
+        return {"anthropic-version": version}
+
     def _addressed(
         self, call: Call, request: LLMRequest, provider: ProviderConfig, count: bool = False
     ) -> PreparedRequest:
@@ -129,54 +145,29 @@ class AnthropicAdapter:
         return PreparedRequest(
             method="POST",
             endpoint="/v1/messages/count_tokens" if count else "/v1/messages",
-            headers=headers_of(call, {"anthropic-version": call.version}),
+            headers=call.plan.headers,
             body=canonical_body(call.body),
             base_url=base_of(provider.api_base),
             adaptations=call.adaptations,
-            auth="bearer" if call.dialect.bearer else "x-api-key",
+            auth="bearer" if call.plan.dialect.bearer else "x-api-key",
         )
 
     # --- the body ---------------------------------------------------------------------------------
 
-    def _call(
-        self,
-        request: LLMRequest,
-        provider: ProviderConfig,
-        histories: EncodedHistories | None = None,
-    ) -> Call:
+    def _plan(self, request: LLMRequest, provider: ProviderConfig, why: str | None = None) -> Plan:
+        """`why`: the history allows no thinking."""
         dialect = dialect_of(provider)
         traits = traits_of(request.model.name)
         version = dialect.anthropic_version or self._version(traits)
-        issuer = issuer_of(request, provider)
         log = Log()
-
-        def turns_with(keep_thinking: bool) -> turns.Turns:
-            writer = turns.HistoryWriter(provider, dialect, issuer, keep_thinking)
-            return writer.turns(request.messages, histories)
-
         thinking = settings.plan_thinking(request, dialect, traits, request.thinking, log)
-        history = turns_with(thinking.on)
-        why = cant_think(history) if thinking.budgeted else None
         if why is not None:
             log.add("substituted", "thinking", why, request.thinking, "off")
             config = {"type": "disabled"} if traits.off == "disabled" else None
             thinking = settings.Thinking(config, max_tokens=thinking.max_tokens)
-            history = turns_with(False)
-        if not history.turns:
-            raise UnsupportedError(
-                "messages: there is no message with content besides the system prompt; "
-                "add a user message",
-                path="messages",
-                phase="prepare",
-            )
-        fit_prefill(history, traits, f"messages[{len(request.messages) - 1}]")
-
-        cache = dialect.prompt_cache
-        body: dict[str, Any] = {"model": request.model.name, "max_tokens": thinking.max_tokens}
-        if history.system:
-            body["system"] = turns.cached_system(history.system, cache)
+        body: dict[str, Any] = {}
         if request.tools:
-            body["tools"] = settings.tools_of(request)
+            body["tools"] = Raw(canonical_json(settings.tools_of(request)))
         choice = settings.tool_choice_of(request, dialect, traits, thinking, log)
         if choice is not None:
             body["tool_choice"] = choice
@@ -188,14 +179,56 @@ class AnthropicAdapter:
         body |= settings.other_fields(request, log)
         if request.stream:
             body["stream"] = True
-        messages = history.encoded(cache)
-        body["messages"] = Pieces(messages.pieces)
-        body.update(request.extra_body)
 
         betas = dialect.betas
         if thinking.budgeted and traits.interleaved_beta and INTERLEAVED_BETA not in betas:
             betas = (INTERLEAVED_BETA, *betas)
-        return Call(body, betas, version, dialect, log.done() + messages.adaptations)
+        accept = "text/event-stream" if request.stream else "application/json"
+        headers = {"content-type": "application/json", "accept": accept, **self._headers(version)}
+        if betas:
+            headers["anthropic-beta"] = ",".join(dict.fromkeys(betas))
+        issuer = issuer_of(request, provider)
+        return Plan(dialect, traits, issuer, thinking, version, Headers(headers), body, log.done())
+
+    def _call(self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None) -> Call:
+        make = memory.settings if memory is not None else _made
+        plan = make(request, provider, self._plan)
+        history = self._history(request, provider, plan, memory)
+        why = cant_think(history) if plan.thinking.budgeted else None
+        if why is not None:
+            plan = self._plan(request, provider, why)
+            history = self._history(request, provider, plan, memory)
+        if not history.turns:
+            raise UnsupportedError(
+                "messages: there is no message with content besides the system prompt; "
+                "add a user message",
+                path="messages",
+                phase="prepare",
+            )
+        fit_prefill(history, plan.traits, f"messages[{len(request.messages) - 1}]")
+        cache = plan.dialect.prompt_cache
+        messages = history.encoded(cache)
+        body: dict[str, Any] = {"model": request.model.name, "max_tokens": plan.thinking.max_tokens}
+        if history.system:
+            body["system"] = turns.cached_system(history.system, cache)
+        body |= plan.body
+        body["messages"] = Pieces(messages.pieces)
+        body |= request.extra_body
+        return Call(body, plan, plan.adaptations + messages.adaptations)
+
+    def _history(
+        self, request: LLMRequest, provider: ProviderConfig, plan: Plan, memory: Memory | None
+    ) -> turns.Turns:
+        writer = turns.HistoryWriter(provider, plan.dialect, plan.issuer, plan.thinking.on)
+        return writer.turns(request.messages, memory)
+
+
+def _made(
+    request: LLMRequest,
+    provider: ProviderConfig,
+    make: Callable[[LLMRequest, ProviderConfig], Plan],
+) -> Plan:
+    return make(request, provider)
 
 
 def cant_think(history: turns.Turns) -> str | None:
@@ -236,14 +269,6 @@ def fit_prefill(history: turns.Turns, traits: ModelTraits, path: str) -> None:
         last.others.pop()
         if text:
             last.others.append(("text", {**block, "text": text}))
-
-
-def headers_of(call: Call, more: Mapping[str, str]) -> Headers:
-    accept = "text/event-stream" if call.body.get("stream") else "application/json"
-    headers = {"content-type": "application/json", "accept": accept, **more}
-    if call.betas:
-        headers["anthropic-beta"] = ",".join(dict.fromkeys(call.betas))
-    return Headers(headers)
 
 
 def base_of(api_base: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from ...config import Dialect, ProviderConfig
-from ...encoded import Encoded, EncodedHistories, written
 from ...fitting import ASSISTANT, TOOL, USER, Log, ReachesBack
 from ...history import close_parts, drop_foreign, fit_ids, pair_tool_calls
+from ...memory import Encoded, Memory, written
 from ...types import JSON, LLMMessage, Native, TextPart, new_message
 from ..base import canonical_json
 from .encode import BlockWriter, Kind, Turn
@@ -80,13 +80,13 @@ class HistoryWriter:
         self._issuer = issuer
         self._keep_thinking = keep_thinking
 
-    def turns(self, messages: tuple[LLMMessage, ...], histories: EncodedHistories | None) -> Turns:
+    def turns(self, messages: tuple[LLMMessage, ...], memory: Memory | None) -> Turns:
         """The turns of the wire: user and assistant in alternation, none of them empty.
 
         Raises `UnsupportedError` with the path of what this wire can't say.
         """
         own = (self._provider.name, self._dialect, self._issuer, self._keep_thinking)
-        return written(messages, own, histories, self._begin, self._turns)
+        return written(messages, own, memory, self._begin, self._turns)
 
     def _begin(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
         made = self._turns(messages, before)

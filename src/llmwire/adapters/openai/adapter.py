@@ -11,10 +11,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from ...config import ProviderConfig
-from ...encoded import EncodedHistories
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError
 from ...folding import ChunkBuilder, close_open_parts
+from ...memory import Memory
 from ...request import LLMRequest
 from ...types import LLMChunk
 from ..base import Headers, PreparedRequest, canonical_body
@@ -23,7 +23,7 @@ from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
 
 if TYPE_CHECKING:
-    from ..base import APIAdapter, HistoryWriter, StreamDecoder
+    from ..base import APIAdapter, Remembering, StreamDecoder
 
 ENDPOINT = "/chat/completions"
 _HEADERS = {
@@ -45,11 +45,11 @@ class OpenAIAdapter:
         return self.prepare_next(request, provider, None)
 
     def prepare_next(
-        self, request: LLMRequest, provider: ProviderConfig, histories: EncodedHistories | None
+        self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None
     ) -> PreparedRequest:
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
-        body, adaptations = prepare_body(request, provider, self.api, histories)
+        body, adaptations = prepare_body(request, provider, self.api, memory)
         return PreparedRequest(
             "POST",
             self.endpoint,
@@ -108,7 +108,7 @@ class OpenAIAdapter:
 
 if TYPE_CHECKING:
     _adapter: APIAdapter = OpenAIAdapter()
-    _writer: HistoryWriter = OpenAIAdapter()
+    _writer: Remembering = OpenAIAdapter()
 
     def _decoder(request: LLMRequest) -> StreamDecoder:
         return OpenAIAdapter().stream_decoder(request)

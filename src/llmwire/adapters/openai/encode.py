@@ -7,30 +7,49 @@ Source: wire reference 1.2, 4, 8.1, 8.2, 12.2 (2026-11-22).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+
+from msgspec import Raw, Struct
 
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
-from ...encoded import EncodedHistories
 from ...fitting import Log
+from ...memory import Memory
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import JSON, Adaptation, AvailableTool, Native
-from ..base import Pieces
-from .messages import MessageWriter
+from ..base import Pieces, canonical_json
+from .messages import Manner, MessageWriter
 from .models import ModelTraits, traits_of
 
 EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
 
 
+class Settings(Struct, frozen=True):
+    """All that a request says beside its messages."""
+
+    body: dict[str, JSON]
+    adaptations: tuple[Adaptation, ...]
+    manner: Manner
+
+
 def prepare_body(
-    request: LLMRequest,
-    provider: ProviderConfig,
-    api: str,
-    histories: EncodedHistories | None = None,
+    request: LLMRequest, provider: ProviderConfig, api: str, memory: Memory | None = None
 ) -> tuple[dict[str, JSON], tuple[Adaptation, ...]]:
     """The body, and what of the request it does not say. Its messages are `Pieces`.
 
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
+    if memory is None:
+        settings = prepare_settings(request, provider, api)
+    else:
+        settings = memory.settings(request, provider, partial(prepare_settings, api=api))
+    messages = MessageWriter(settings.manner).prepare_messages(request.messages, memory)
+    body = settings.body | request.extra_body
+    body["messages"] = body.pop("messages", Pieces(messages.pieces))
+    return body, settings.adaptations + messages.adaptations
+
+
+def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) -> Settings:
     log = Log()
     dialect, traits = dialect_of(provider), traits_of(request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
@@ -62,17 +81,14 @@ def prepare_body(
         if options:
             body["stream_options"] = options
     said_off = request.thinking == "off" and level == "off"
-    writer = MessageWriter(
+    manner = Manner(
         dialect,
         Native(api, provider.name, request.model.name),
-        reasoning_field=provider.reasoning_field_name,
-        developer=_takes_developer(dialect, traits),
-        replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
+        provider.reasoning_field_name,
+        _takes_developer(dialect, traits),
+        not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
-    messages = writer.prepare_messages(request.messages, histories)
-    body.update(request.extra_body)
-    body["messages"] = body.pop("messages", Pieces(messages.pieces))
-    return body, log.done() + messages.adaptations
+    return Settings(body, log.done(), manner)
 
 
 def _takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
@@ -105,7 +121,7 @@ def _add_tools(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log
     if choice == "none" and "none" not in dialect.tool_choices:
         log.add("dropped", "tools", "the server can't be told not to call one")
         return
-    body["tools"] = [tool_entry(t) for t in request.tools]
+    body["tools"] = Raw(canonical_json([tool_entry(t) for t in request.tools]))
     if choice is not None:
         body["tool_choice"] = _tool_choice(choice, dialect, log)
     if request.parallel_tool_calls is not None:

@@ -10,8 +10,9 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import NoReturn
 
+from msgspec import Struct
+
 from ...config import Dialect
-from ...encoded import Encoded, EncodedHistories, written
 from ...errors import UnsupportedError
 from ...fitting import ASSISTANT, TOOL, USER, Log, ReachesBack, with_parts
 from ...history import (
@@ -23,6 +24,7 @@ from ...history import (
     merge_consecutive_user_messages,
     pair_tool_calls,
 )
+from ...memory import Encoded, Memory, written
 from ...types import (
     JSON,
     AudioPart,
@@ -52,31 +54,32 @@ ATTACHED = "(attached to the next user message)"
 """What a tool result says that consists of images only, where they can't stand in it."""
 
 
+class Manner(Struct, frozen=True):
+    """What beside the messages has a say in how they are written."""
+
+    dialect: Dialect
+    issuer: Native
+    reasoning_field: str = "reasoning_content"
+    developer: bool = False
+    """Whether the server takes that role."""
+    replay: bool = True
+    """Whether reasoning goes back at all."""
+
+
 class MessageWriter:
     """Writes the messages of one request for one server."""
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        issuer: Native,
-        *,
-        reasoning_field: str = "reasoning_content",
-        developer: bool = False,
-        replay: bool = True,
-    ) -> None:
-        self._dialect = dialect
-        self._issuer = issuer
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
+        self._dialect = manner.dialect
+        self._issuer = manner.issuer
         self._log = Log()
-        self._field = reasoning_field
-        self._developer = developer
-        self._replay = replay
 
     def prepare_messages(
-        self, messages: tuple[LLMMessage, ...], histories: EncodedHistories | None = None
+        self, messages: tuple[LLMMessage, ...], memory: Memory | None = None
     ) -> Encoded:
         """Raises `UnsupportedError` with the path of what this wire can't say."""
-        own = (self._dialect, self._issuer, self._field, self._developer, self._replay)
-        return written(messages, own, histories, self._write, self._write)
+        return written(messages, self._manner, memory, self._write, self._write)
 
     def _write(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
         log = self._log = Log(before.count, before.calls)
@@ -132,7 +135,7 @@ class MessageWriter:
                         return False
                 if not says:
                     return False
-            elif role is Role.developer and not self._developer:
+            elif role is Role.developer and not self._manner.developer:
                 return False
             else:
                 for part in parts:
@@ -156,7 +159,7 @@ class MessageWriter:
                 self._check_part(message.role, part, path)
         if message.role is TOOL and message.tool_call_id is None:
             _refuse(here, "a tool message that does not name the call it answers")
-        if message.role is Role.developer and not self._developer:
+        if message.role is Role.developer and not self._manner.developer:
             reason = "the target has no such role"
             self._log.add("substituted", f"{here}.role", reason, "developer", "system")
         if message.name and not self._dialect.speaker_names and message.role is not TOOL:
@@ -220,7 +223,7 @@ class MessageWriter:
 
     def _goes_back(self, part: ReasoningPart, message: LLMMessage) -> bool:
         policy = self._dialect.reasoning_replay
-        if not self._replay or policy == "none":
+        if not self._manner.replay or policy == "none":
             return False
         if policy == "tool_turns" and not message.tool_calls:
             return False
@@ -278,7 +281,7 @@ class MessageWriter:
         return out
 
     def _role(self, role: Role) -> str:
-        return "system" if role is Role.developer and not self._developer else str(role)
+        return "system" if role is Role.developer and not self._manner.developer else str(role)
 
     def _result(self, result: Part) -> dict[str, JSON]:
         assert type(result) is ToolResultPart
@@ -408,14 +411,14 @@ class MessageWriter:
             if "reasoning_opaque" in payload:
                 out["reasoning_opaque"] = payload["reasoning_opaque"]
             if part.text:
-                name = str(payload.get("field") or self._field)
+                name = str(payload.get("field") or self._manner.reasoning_field)
                 texts[name] = texts.get(name, "") + part.text
         if details:
             out["reasoning_details"] = details
         else:
             out.update(texts)
-        if self._replay and self._dialect.reasoning_replay == "always":
-            out.setdefault(self._field, "")
+        if self._manner.replay and self._dialect.reasoning_replay == "always":
+            out.setdefault(self._manner.reasoning_field, "")
 
     def _call(self, call: ToolCall) -> dict[str, JSON]:
         name, arguments = call.function.name, call.function.arguments

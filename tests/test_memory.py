@@ -14,8 +14,8 @@ from contract.cases import WIRES, provider
 from llmwire.adapters import ADAPTERS
 from llmwire.adapters.base import PreparedRequest
 from llmwire.config import Dialect, ModelConfig, ProviderConfig
-from llmwire.encoded import EncodedHistories
 from llmwire.errors import UnsupportedError
+from llmwire.memory import Memory
 from llmwire.request import LLMRequest
 from llmwire.types import (
     LLMMessage,
@@ -143,11 +143,11 @@ Outcome = tuple[Any, ...]
 
 
 def outcome(
-    wire: str, request: LLMRequest, theirs: ProviderConfig, histories: EncodedHistories | None
+    wire: str, request: LLMRequest, theirs: ProviderConfig, memory: Memory | None
 ) -> Outcome:
     adapter: Any = ADAPTERS[wire]
     try:
-        made: PreparedRequest = adapter.prepare_next(request, theirs, histories)
+        made: PreparedRequest = adapter.prepare_next(request, theirs, memory)
     except UnsupportedError as e:
         return ("refused", str(e), e.path)
     return made.body, made.adaptations, made.headers.by_lower_name
@@ -163,7 +163,7 @@ def test_remembering_never_shows(
     wire: str, data: st.DataObject, sent: list[tuple[LLMMessage, ...]], dialect: Dialect, step: int
 ) -> None:
     """Whatever was sent before, the body, the records and the errors are those of a fresh start."""
-    histories = EncodedHistories(most=4, step=step)
+    memory = Memory(most=4, step=step)
     theirs = at(wire, dialect)
     named = data.draw(st.sampled_from(models[wire]))
     thinking = data.draw(st.sampled_from(["off", "high"]))
@@ -171,4 +171,4 @@ def test_remembering_never_shows(
         request = LLMRequest(
             model=ModelConfig(named, temperature=None), messages=messages, thinking=thinking
         )
-        assert outcome(wire, request, theirs, histories) == outcome(wire, request, theirs, None)
+        assert outcome(wire, request, theirs, memory) == outcome(wire, request, theirs, None)
