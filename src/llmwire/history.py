@@ -22,6 +22,7 @@ from .fitting import Log as Log
 from .fitting import ReachesBack as ReachesBack
 from .pairing import NO_RESULT as NO_RESULT
 from .pairing import pair_tool_calls as pair_tool_calls
+from .pairing import paired as paired
 from .types import (
     CompactionPart,
     IncompleteToolCall,
@@ -207,12 +208,14 @@ _LEGAL = {
 
 
 def _fit(messages: Sequence[LLMMessage], rule: str) -> bool:
-    """Whether all ids are legal, found out in one go."""
-    if rule not in _LEGAL:
-        return True
     calls = [p for p in parts_of(messages) if type(p) is ToolCall or type(p) is ToolResultPart]
     ids = [p.id if type(p) is ToolCall else cast(ToolResultPart, p).call_id for p in calls]
-    return _LEGAL[rule].fullmatch("".join([f"{i}\n" for i in ids if i is not None])) is not None
+    return are_legal([i for i in ids if i is not None], rule)
+
+
+def are_legal(ids: Iterable[str], rule: str) -> bool:
+    """Whether the target takes all of these ids as they are, found out in one go."""
+    return rule not in _LEGAL or bool(_LEGAL[rule].fullmatch("".join([f"{i}\n" for i in ids])))
 
 
 # --- order of turns ---------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage
     Raises `ReachesBack` for a result whose call stands before the log's start.
     """
     log.reads(messages)
-    if (ids := _paired(messages, log.calls)) is not None:
+    if (ids := paired(messages, log.calls)) is not None:
         log.calls = log.calls.after(ids)
         return log.same(messages)
     turns: dict[int, _Turn] = {}
@@ -102,7 +102,7 @@ def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage
     return log.gives(out, origins)
 
 
-def _paired(messages: Sequence[LLMMessage], before: Calls) -> set[str] | None:
+def paired(messages: Sequence[LLMMessage], before: Calls) -> set[str] | None:
     """The ids of the calls, where each is new and answered at once by tool messages of its own;
     None where there is something to do."""
     taken: set[str] = set()

@@ -337,24 +337,31 @@ def canonical_json(value: Any) -> bytes:
 class Pieces(tuple[bytes, ...]):
     """A JSON array in the place of a body's value: its entries, in pieces without brackets."""
 
+    def between(self, before: bytes, after: bytes = b"") -> bytes:
+        """The array in what stands around it; copied once."""
+        out = [before, b"["]
+        for piece in self:
+            out += (piece, b",")
+        if self:
+            out.pop()
+        return b"".join((*out, b"]", after))
+
 
 def canonical_body(body: dict[str, Any]) -> bytes:
-    """`canonical_json` of an object one of whose values may be `Pieces`, which are copied once."""
+    """`canonical_json` of an object one of whose values may be `Pieces`."""
     sides: tuple[dict[str, Any], dict[str, Any]] = {}, {}
-    array: list[bytes] = []
+    pieces: Pieces | None = None
     for name, value in body.items():
         if type(value) is Pieces:
-            array = [b"," if sides[0] else b"", canonical_json(name), b":["]
-            for piece in value:
-                array += (piece, b",")
-            array[-1] = b"]" if value else b":[]"
+            pieces = value
+            sides[0][name] = None
         else:
-            sides[bool(array)][name] = value
-    if not array:
-        return canonical_json(body)
+            sides[pieces is not None][name] = value
+    before = canonical_json(sides[0])
+    if pieces is None:
+        return before
     after = canonical_json(sides[1])
-    rest = b"," + after[1:] if sides[1] else after[1:]
-    return b"".join((canonical_json(sides[0])[:-1], *array, rest))
+    return pieces.between(before[: -len(b"null}")], b"," + after[1:] if sides[1] else b"}")
 
 
 def without_surrogates(value: Any) -> Any:

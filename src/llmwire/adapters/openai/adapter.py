@@ -17,7 +17,7 @@ from ...folding import ChunkBuilder, close_open_parts
 from ...memory import Memory
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import Headers, PreparedRequest, canonical_body
+from ..base import Headers, PreparedRequest
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
@@ -54,7 +54,7 @@ class OpenAIAdapter:
             "POST",
             self.endpoint,
             _HEADERS[request.stream],
-            canonical_body(body),
+            body,
             provider.api_base,
             adaptations,
         )

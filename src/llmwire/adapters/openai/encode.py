@@ -17,7 +17,7 @@ from ...memory import Memory
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import JSON, Adaptation, AvailableTool, Native
-from ..base import Pieces, canonical_json
+from ..base import Pieces, canonical_body, canonical_json
 from .messages import Manner, MessageWriter
 from .models import ModelTraits, traits_of
 
@@ -28,14 +28,16 @@ class Settings(Struct, frozen=True):
     """All that a request says beside its messages."""
 
     body: dict[str, JSON]
+    head: bytes
+    """The body as JSON, up to the messages."""
     adaptations: tuple[Adaptation, ...]
     manner: Manner
 
 
 def prepare_body(
     request: LLMRequest, provider: ProviderConfig, api: str, memory: Memory | None = None
-) -> tuple[dict[str, JSON], tuple[Adaptation, ...]]:
-    """The body, and what of the request it does not say. Its messages are `Pieces`.
+) -> tuple[bytes, tuple[Adaptation, ...]]:
+    """The body, and what of the request it does not say.
 
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
@@ -44,9 +46,13 @@ def prepare_body(
     else:
         settings = memory.settings(request, provider, partial(prepare_settings, api=api))
     messages = MessageWriter(settings.manner).prepare_messages(request.messages, memory)
+    adaptations = settings.adaptations + messages.adaptations
+    pieces = Pieces(messages.pieces)
+    if not request.extra_body:
+        return pieces.between(settings.head, b"}"), adaptations
     body = settings.body | request.extra_body
-    body["messages"] = body.pop("messages", Pieces(messages.pieces))
-    return body, settings.adaptations + messages.adaptations
+    body["messages"] = body.pop("messages", pieces)
+    return canonical_body(body), adaptations
 
 
 def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) -> Settings:
@@ -88,7 +94,8 @@ def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) ->
         _takes_developer(dialect, traits),
         not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
-    return Settings(body, log.done(), manner)
+    head = canonical_json(body)[:-1] + b',"messages":'
+    return Settings(body, head, log.done(), manner)
 
 
 def _takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:

@@ -16,6 +16,7 @@ from ...config import Dialect
 from ...errors import UnsupportedError
 from ...fitting import ASSISTANT, TOOL, USER, Log, ReachesBack, with_parts
 from ...history import (
+    are_legal,
     bridge_tool_to_user,
     close_parts,
     drop_foreign,
@@ -23,6 +24,7 @@ from ...history import (
     issued_by,
     merge_consecutive_user_messages,
     pair_tool_calls,
+    paired,
 )
 from ...memory import Encoded, Memory, written
 from ...types import (
@@ -69,11 +71,12 @@ class Manner(Struct, frozen=True):
 class MessageWriter:
     """Writes the messages of one request for one server."""
 
+    _log: Log  # of the messages being written
+
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
         self._dialect = manner.dialect
         self._issuer = manner.issuer
-        self._log = Log()
 
     def prepare_messages(
         self, messages: tuple[LLMMessage, ...], memory: Memory | None = None
@@ -91,23 +94,23 @@ class MessageWriter:
 
     def _fitted(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
         dialect, log = self._dialect, self._log
-        simple = self._simple(messages)
-        fitted = messages
-        if not simple:
+        ids = paired(messages, log.calls) if self._is_simple(messages) else None
+        if ids is not None and are_legal(ids, dialect.tool_call_ids):
+            log.calls = log.calls.after(ids)
+            fitted = messages
+        else:
             for i, message in enumerate(messages):
                 self._check(message, i)
             fitted = close_parts(drop_foreign(messages, self._issuer, log), log)
-            fitted = self._without_silent_turns(fitted)
-        fitted = fit_ids(pair_tool_calls(fitted, log), dialect.tool_call_ids, log)
-        if not simple:
-            fitted = self._with_results_apart(fitted)
+            fitted = pair_tool_calls(self._without_silent_turns(fitted), log)
+            fitted = self._with_results_apart(fit_ids(fitted, dialect.tool_call_ids, log))
         if dialect.merge_user_messages:
             fitted = merge_consecutive_user_messages(fitted, log)
         if dialect.assistant_after_tool:
             fitted = bridge_tool_to_user(fitted, log)
         return fitted
 
-    def _simple(self, messages: Sequence[LLMMessage]) -> bool:
+    def _is_simple(self, messages: Sequence[LLMMessage]) -> bool:
         """Whether nothing but calls and the order of turns can need fitting, as nearly always."""
         issuer, names = self._issuer, self._dialect.speaker_names
         for message in messages:
