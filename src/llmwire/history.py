@@ -53,6 +53,28 @@ def issued_by(native: Native | None, issuer: Native) -> bool:
     )
 
 
+def fit(
+    messages: Sequence[LLMMessage], issuer: Native, rule: str, log: Log
+) -> Sequence[LLMMessage]:
+    """Parts closed, foreign state dropped, calls paired, ids as `rule` has them.
+
+    Most histories need nothing of it, which is found out first.
+    """
+    parts = [*parts_of(messages)]
+    natives = [part.native for part in parts if part.native is not None]
+    if (
+        _UNFINISHED.isdisjoint(map(type, parts))
+        and all(issued_by(native, issuer) for native in natives)
+        and (ids := paired(messages, log.calls)) is not None
+        and are_legal(ids, rule)
+    ):
+        log.reads(messages)
+        log.calls = log.calls.after(ids)
+        return messages
+    found = drop_foreign(close_parts(messages, log), issuer, log)
+    return fit_ids(pair_tool_calls(found, log), rule, log)
+
+
 def close_parts(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage]:
     """Drops what no wire can take back: incomplete calls and pieces of unfinished streams.
 

@@ -28,7 +28,7 @@ MOST_HISTORIES = 64
 """Conversations that one backend follows at a time."""
 MOST_BYTES = 16 * 2**20
 """JSON that is kept; the messages that it says are kept alive beside it."""
-STEP = 8
+STEP = 12
 """What is remembered goes on by so many messages at least, or by one that is long."""
 LONG = 8192
 """Characters. A text of that length takes as long to encode as remembering it."""

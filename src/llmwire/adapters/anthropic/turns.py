@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ...config import Dialect, ProviderConfig
 from ...fitting import ASSISTANT, TOOL, USER, Log, ReachesBack
-from ...history import close_parts, drop_foreign, fit_ids, pair_tool_calls
+from ...history import fit
 from ...memory import Encoded, Memory, written
 from ...types import JSON, LLMMessage, Native, TextPart, new_message
 from ..base import canonical_json
@@ -96,10 +96,7 @@ class HistoryWriter:
 
     def _turns(self, messages: Sequence[LLMMessage], before: Encoded) -> Turns:
         log = Log(before.count, before.calls)
-        fitted = close_parts(messages, log)
-        fitted = drop_foreign(fitted, self._issuer, log)
-        fitted = fit_ids(pair_tool_calls(fitted, log), "anthropic64", log)
-        said, system = self._said(fitted, log)
+        said, system = self._said(fit(messages, self._issuer, "anthropic64", log), log)
         turns = _sound(said, log)
         if before.count:
             system = before.state.system
