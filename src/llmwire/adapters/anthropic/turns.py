@@ -106,7 +106,7 @@ class HistoryWriter:
                     raise ReachesBack
         else:
             _open(turns, log)
-        closed = all(last and not last[0].assistant for last in (said[-1:], turns[-1:]))
+        closed = bool(turns) and not (said[-1].assistant or turns[-1].assistant)
         return Turns(turns, before, len(messages), log, system, closed)
 
     def _said(
