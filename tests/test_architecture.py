@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "memory",
         "providers",
         "retry",
+        "gate",
         "error_tables",
         "error_body",
         "error_builder",
@@ -43,7 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("adapters",),
     ("clocks", "transport", "auth", "environment", "settings"),
-    ("stream", "backend", "connection"),
+    ("intake", "stream", "backend", "connection", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 3

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 import strategies as some
 from contract.cases import TOOLS, WIRES, model, provider
 from llmwire.adapters import ADAPTERS
-from llmwire.adapters.base import PreparedRequest
+from llmwire.adapters.base import PreparedRequest, Remembering
 from llmwire.backend import GenericBackend
 from llmwire.config import Dialect, ModelConfig, ProviderConfig
 from llmwire.errors import UnsupportedError
@@ -37,6 +37,7 @@ from llmwire.types import (
 )
 
 Messages: TypeAlias = tuple[LLMMessage, ...]
+REMEMBERING = [wire for wire in WIRES if isinstance(ADAPTERS[wire], Remembering)]
 
 # --- histories of every kind ------------------------------------------------------------------
 
@@ -177,8 +178,8 @@ def outcome(
 # --- the laws ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wire", WIRES)
-@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("wire", REMEMBERING)
+@settings(max_examples=80, deadline=None)
 @given(sent=lives(), dialect=dialects, step=st.sampled_from([1, 1, 3, 12]), data=st.data())
 def test_remembering_never_shows(
     wire: str, sent: list[Messages], dialect: Dialect, step: int, data: st.DataObject
@@ -212,8 +213,8 @@ options = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("wire", WIRES)
-@settings(max_examples=80, deadline=None)
+@pytest.mark.parametrize("wire", REMEMBERING)
+@settings(max_examples=50, deadline=None)
 @given(
     asked=st.lists(st.tuples(options, st.integers(0, 2), st.integers(0, 2)), max_size=8),
     rounds=st.lists(rounds(), min_size=3, max_size=4),
@@ -257,8 +258,8 @@ def sound_conversations(draw: st.DrawFn) -> list[Messages]:
     return sent
 
 
-@pytest.mark.parametrize("wire", WIRES)
-@settings(max_examples=100, deadline=None)
+@pytest.mark.parametrize("wire", REMEMBERING)
+@settings(max_examples=50, deadline=None)
 @given(sent=sound_conversations(), dialect=dialects)
 def test_each_turn_extends_the_last_byte_for_byte(
     wire: str, sent: list[Messages], dialect: Dialect
@@ -320,7 +321,7 @@ def test_a_result_that_comes_late_is_moved_all_the_same() -> None:
     call = LLMMessage("assistant", tool_calls=[ToolCall("c", FunctionCall("f", "{}"))])
     begun = [user(), call, user("are you there?")]
     late = LLMMessage("tool", "at last", tool_call_id="c")
-    for wire in WIRES:
+    for wire in REMEMBERING:
         check([begun, [*begun, said(), user()], [*begun, said(), late, said(), user()]], wire)
 
 
@@ -329,7 +330,7 @@ def test_a_turn_that_is_left_out_joins_its_neighbours() -> None:
     thought = LLMMessage("assistant", [ReasoningPart("", signature="s")])
     call = LLMMessage("assistant", tool_calls=[ToolCall("c1", FunctionCall("f", "{}"))])
     begun = [user("0"), user(""), thought, user("")]
-    for wire in WIRES:
+    for wire in REMEMBERING:
         replaying = Dialect(replay_unsigned_thinking=True, merge_user_messages=True)
         check([begun, [*begun, call], [*begun, call, user("0")]], wire, replaying)
 
@@ -338,7 +339,7 @@ def test_a_turn_that_is_left_out_joins_its_neighbours() -> None:
 @pytest.mark.parametrize("nothing", [TextPart(""), IncompleteToolCall("c", "f", "{")])
 def test_a_turn_that_is_left_out_at_a_cut(step: int, nothing: Part) -> None:
     begun = [user("0"), said(), user("1"), new_message(ASSISTANT, (nothing,)), user(" ")]
-    for wire in WIRES:
+    for wire in REMEMBERING:
         check([begun, [*begun, said("x"), user("2")]], wire, step=step)
 
 
@@ -516,7 +517,7 @@ def test_many_threads(wire: str) -> None:
     assert len(memory) <= 3
 
 
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("wire", REMEMBERING)
 def test_backends_remember_until_they_are_closed(wire: str) -> None:
     async def main() -> None:
         backend = GenericBackend(provider=at(wire))

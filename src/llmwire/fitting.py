@@ -97,7 +97,8 @@ class Log:
         if self._original is None:
             self._original = messages
         elif messages is not self._current:  # somebody else's work: found by identity
-            known = {id(m): self.place(i) for i, m in reversed([*enumerate(self._current or ())])}
+            known = {id(m): i for i, m in reversed([*enumerate(self._original)])}
+            known |= {id(m): self.place(i) for i, m in reversed([*enumerate(self._current or ())])}
             places, at = [], 0
             for message in messages:
                 at = known.get(id(message), at)
@@ -123,18 +124,31 @@ class Log:
         """Where the `i`th message that was read stood at first, among those after `start`."""
         return i if self._places is None else self._places[i]
 
+    def at(self, i: int) -> str:
+        """The path of the `i`th message that was read."""
+        return f"messages[{self.start + self.place(i)}]"
+
+    # --- for writers, who may have moved the messages since ---
+
     def path(self, part: Part, i: int, j: int) -> str:
         """Where `part`, now part `j` of message `i`, stood at first."""
         while (pair := self._before.get(id(part))) is not None:
             part = pair[1]
-        parts = self._original[self.place(i)].parts if self._original else ()
+        original = self._original or ()
+        place = self._places[min(i, len(self._places) - 1)] if self._places else i
+        parts = original[place].parts if place < len(original) else ()
         if not (j < len(parts) and parts[j] is part):
-            j = next((at for at, other in enumerate(parts) if other is part), j)
-        return f"{self.message_path(i)}.parts[{j}]"
+            around = chain([(place, parts)], ((n, m.parts) for n, m in enumerate(original)))
+            found = ((n, at) for n, its in around for at, other in enumerate(its) if other is part)
+            place, j = next(found, (place, j))
+        return f"messages[{self.start + place}].parts[{j}]"
 
-    def message_path(self, i: int) -> str:
-        """Where the `i`th message stood at first."""
-        return f"messages[{self.start + self.place(i)}]"
+    def message_path(self, message: LLMMessage, i: int) -> str:
+        """Where `message`, now the `i`th, stood at first."""
+        for n, other in enumerate(self._current or ()):
+            if other is message:
+                return self.at(n)
+        return self.path(message.parts[0], i, 0).partition(".")[0] if message.parts else self.at(i)
 
 
 def _message_of(adaptation: Adaptation) -> int:

@@ -170,10 +170,19 @@ def _without_state(part: Part, log: Log, i: int, j: int) -> Part | None:
 
 # --- ids -----------------------------------------------------------------------------------------
 
-_ID_RULES: dict[str, tuple[re.Pattern[str], int]] = {
-    "openai40": (re.compile(r"[^\x21-\x7e]"), 40),
-    "anthropic64": (re.compile(r"[^A-Za-z0-9_-]"), 64),
+_ID_RULES = {
+    "openai40": (r"\x21-\x7e", 1, 40),
+    "openai64": (r"\x21-\x7e", 1, 64),
+    "anthropic64": ("A-Za-z0-9_-", 1, 64),
+    "mistral9": ("A-Za-z0-9", 9, 9),
 }
+"""Which characters, how many at least and at most."""
+_BAD = {rule: re.compile(f"[^{chars}]") for rule, (chars, _, _) in _ID_RULES.items()}
+_LEGAL = {
+    rule: re.compile(f"(?:[{chars}]{{{least},{most}}}\n)*")
+    for rule, (chars, least, most) in _ID_RULES.items()
+}
+"""Any number of ids, each with a line end."""
 
 
 def fit_id(call_id: str, rule: str) -> str:
@@ -181,24 +190,24 @@ def fit_id(call_id: str, rule: str) -> str:
 
     What has to change gets a hash, so that two ids never become one.
     """
-    if rule == "mistral9":
-        if re.fullmatch(r"[A-Za-z0-9]{9}", call_id):
-            return call_id
-        return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:9]
-    if rule not in _ID_RULES:
+    if are_legal([call_id], rule):
         return call_id
-    bad, limit = _ID_RULES[rule]
-    fitted = bad.sub("_", call_id)
-    if fitted == call_id and 0 < len(call_id) <= limit:
-        return call_id
-    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{fitted[: limit - 9]}_{digest}"
+    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
+    _, least, most = _ID_RULES[rule]
+    if least == most:
+        return digest[:most]
+    return f"{_BAD[rule].sub('_', call_id)[: most - 9]}_{digest[:8]}"
+
+
+def are_legal(ids: Iterable[str], rule: str) -> bool:
+    """Whether the target takes all of these ids as they are, found out in one go."""
+    return rule not in _LEGAL or bool(_LEGAL[rule].fullmatch("".join([f"{i}\n" for i in ids])))
 
 
 def fit_ids(messages: Sequence[LLMMessage], rule: str, log: Log) -> list[LLMMessage]:
     """All call ids, on calls and on results, as the target takes them."""
     log.reads(messages)
-    if rule == "any" or _fit(messages, rule):
+    if _fit(messages, rule):
         return log.same(messages)
     out: list[LLMMessage] = []
     for i, message in enumerate(messages):
@@ -222,22 +231,12 @@ def fit_ids(messages: Sequence[LLMMessage], rule: str, log: Log) -> list[LLMMess
     return log.gives(out, list(range(len(out))))
 
 
-_LEGAL = {
-    "openai40": re.compile(r"(?:[\x21-\x7e]{1,40}\n)*"),
-    "anthropic64": re.compile(r"(?:[A-Za-z0-9_-]{1,64}\n)*"),
-    "mistral9": re.compile(r"(?:[A-Za-z0-9]{9}\n)*"),
-}
-
-
 def _fit(messages: Sequence[LLMMessage], rule: str) -> bool:
+    if rule == "any":
+        return True
     calls = [p for p in parts_of(messages) if type(p) is ToolCall or type(p) is ToolResultPart]
     ids = [p.id if type(p) is ToolCall else cast(ToolResultPart, p).call_id for p in calls]
     return are_legal([i for i in ids if i is not None], rule)
-
-
-def are_legal(ids: Iterable[str], rule: str) -> bool:
-    """Whether the target takes all of these ids as they are, found out in one go."""
-    return rule not in _LEGAL or bool(_LEGAL[rule].fullmatch("".join([f"{i}\n" for i in ids])))
 
 
 # --- order of turns ---------------------------------------------------------------------------
@@ -306,7 +305,7 @@ def bridge_tool_to_user(messages: Sequence[LLMMessage], log: Log) -> list[LLMMes
             out.append(new_message(ASSISTANT, (TextPart(BRIDGE),)))
             origins.append(i)
             reason = "the target takes no user turn after a tool result"
-            log.add("added", log.message_path(i), reason)
+            log.add("added", log.at(i), reason)
         out.append(message)
         origins.append(i)
     return log.gives(out, origins)

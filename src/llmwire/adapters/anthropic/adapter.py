@@ -25,6 +25,7 @@ from ..base import (
     canonical_body,
     canonical_json,
     decode_json,
+    fixed_headers,
 )
 from . import settings, turns
 from .blocks import API
@@ -188,7 +189,16 @@ class AnthropicAdapter:
         if betas:
             headers["anthropic-beta"] = ",".join(dict.fromkeys(betas))
         issuer = issuer_of(request, provider)
-        return Plan(dialect, traits, issuer, thinking, version, Headers(headers), body, log.done())
+        return Plan(
+            dialect,
+            traits,
+            issuer,
+            thinking,
+            version,
+            fixed_headers(*headers.items()),
+            body,
+            log.done(),
+        )
 
     def _call(self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None) -> Call:
         make = memory.settings if memory is not None else _made

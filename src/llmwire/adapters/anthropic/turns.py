@@ -132,13 +132,13 @@ class HistoryWriter:
                 if not texts:
                     continue
                 reason = "a later system message became a user text"
-                log.add("substituted", log.message_path(i), reason)
+                log.add("substituted", log.at(i), reason)
                 text = "\n\n".join(texts)
                 message = new_message(USER, (TextPart(f"<system>\n{text}\n</system>"),))
             leads = False
             if message.name and role is not TOOL:
                 reason = "this wire names no speakers"
-                log.add("dropped", f"{log.message_path(i)}.name", reason, message.name)
+                log.add("dropped", f"{log.at(i)}.name", reason, message.name)
             assistant = role is ASSISTANT
             if turn is None or turn.assistant is not assistant:
                 current = Turn(assistant, i)
@@ -152,7 +152,7 @@ class HistoryWriter:
                 else:
                     writer.write(part, current, i, j)
             if len(current.results) + len(others) == before:
-                log.add("dropped", log.message_path(i), "a message without content")
+                log.add("dropped", log.at(i), "a message without content")
             elif current is not turn:
                 turns.append(current)
                 turn = current
@@ -182,10 +182,10 @@ def _clean(turn: Turn, log: Log) -> None:
     if not any(kind == "text" and block["text"].strip() for kind, block in turn.others):
         kept = [e for e in turn.others if e[0] != "text"]
         if len(kept) < len(turn.others):
-            log.add("dropped", log.message_path(turn.at), "text of white space only")
+            log.add("dropped", log.at(turn.at), "text of white space only")
             turn.others = kept
     while turn.others and turn.others[-1][0] in THINKING:
-        log.add("dropped", log.message_path(turn.at), "thinking with nothing after it")
+        log.add("dropped", log.at(turn.at), "thinking with nothing after it")
         turn.others.pop()
 
 
@@ -193,7 +193,7 @@ def _open(turns: list[Turn], log: Log) -> None:
     if turns and turns[0].assistant and turns[0].entries[0][0] != "compaction":
         opening = Turn(False, turns[0].at)
         opening.others.append(("text", {"type": "text", "text": OPENING}))
-        path = log.message_path(opening.at)
+        path = log.at(opening.at)
         log.add("added", path, "the wire wants the user to speak first", None, OPENING)
         turns.insert(0, opening)
 

@@ -17,19 +17,16 @@ from ...folding import ChunkBuilder, close_open_parts
 from ...memory import Memory
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import Headers, PreparedRequest
+from ..base import PreparedRequest, fixed_headers
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
+from .whole import plain_answer
 
 if TYPE_CHECKING:
     from ..base import APIAdapter, Remembering, StreamDecoder
 
 ENDPOINT = "/chat/completions"
-_HEADERS = {
-    stream: Headers({"Content-Type": "application/json", "Accept": accept})
-    for stream, accept in ((False, "application/json"), (True, "text/event-stream"))
-}
 _EVENT_STREAM = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
@@ -50,10 +47,11 @@ class OpenAIAdapter:
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
         body, adaptations = prepare_body(request, provider, self.api, memory)
+        accept = "text/event-stream" if request.stream else "application/json"
         return PreparedRequest(
             "POST",
             self.endpoint,
-            _HEADERS[request.stream],
+            fixed_headers(("Content-Type", "application/json"), ("Accept", accept)),
             body,
             provider.api_base,
             adaptations,
@@ -68,6 +66,9 @@ class OpenAIAdapter:
         `partial`), `DecodeError` for a body that is no reply. A server that streams unasked is
         understood.
         """
+        plain = plain_answer(body, provider)
+        if plain is not None:
+            return plain
         builder = ChunkBuilder()
         try:
             if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_EVENT_STREAM):

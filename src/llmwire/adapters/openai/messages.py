@@ -149,7 +149,7 @@ class MessageWriter:
     # --- what can't be said ---
 
     def _check(self, message: LLMMessage, i: int) -> None:
-        here = self._log.message_path(i)
+        here = self._log.at(i)
         for j, part in enumerate(message.parts):
             path = f"{here}.parts[{j}]"
             if type(part) is ToolResultPart:
@@ -217,7 +217,7 @@ class MessageWriter:
                         kept.append(part)
                 if all(isinstance(p, TextPart) and not p.text for p in kept):
                     if len(kept) == len(message.parts):
-                        log.add("dropped", log.message_path(i), "an assistant turn without content")
+                        log.add("dropped", log.at(i), "an assistant turn without content")
                     continue
                 message = with_parts(message, kept)
             out.append(message)
