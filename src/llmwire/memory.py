@@ -4,8 +4,9 @@ A history grows at its end. Up to a cut, nothing that follows changes how it is 
 is kept, with what the writer has to know to go on. What a call says beside its messages is the same
 from turn to turn, and kept too.
 
-Values are compared by identity, which takes no time and can't take `1` for `true`: they are
-immutable, so the same object is the same text.
+Values are immutable, so the same object is the same text. Equal ones need not be: `1 == True`. So
+they are compared by identity, except messages that hold nothing but texts and flags: these are
+compared by equality, which begins with identity and, over a whole history, is the faster of the two.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from msgspec import Struct
 
 from .config import ProviderConfig
 from .errors import UnsupportedError
-from .fitting import ASSISTANT, NO_CALLS, TOOL, USER, Calls, Log, ReachesBack, grown
+from .fitting import ASSISTANT, NO_CALLS, TOOL, USER, Calls, Log, ReachesBack, grown, parts_of
 from .request import LLMRequest
-from .types import Adaptation, LLMMessage, TextPart, ToolCall, ToolResultPart
+from .types import Adaptation, LLMMessage, ReasoningPart, TextPart, ToolCall, ToolResultPart
 
 MOST_SETTINGS = 8
 """Ways to call that one backend is used in at a time."""
@@ -70,11 +71,14 @@ class _History(NamedTuple):
     messages: Messages
     encoded: Encoded
     size: int
+    plain: bool
+    """Equal messages are written alike."""
 
     def begins(self, messages: tuple[Any, ...]) -> bool:
-        return len(self.messages) < len(messages) and all(
-            map(operator.is_, self.messages, messages)
-        )
+        count = len(self.messages)
+        if self.plain:
+            return count < len(messages) and self.messages == messages[:count]
+        return count < len(messages) and all(map(operator.is_, self.messages, messages))
 
 
 class Memory:
@@ -137,8 +141,11 @@ class Memory:
 
     def keep(self, key: Any, messages: Messages, encoded: Encoded, instead_of: Encoded) -> None:
         """Remembers what these messages became, and forgets what was not used for longest."""
-        new = _History(key, messages, encoded, encoded.size)
-        others = [known for known in self._histories if known.encoded is not instead_of]
+        before = next((h for h in self._histories if h.encoded is instead_of), None)
+        others = [known for known in self._histories if known is not before]
+        plain = before is None or before.plain
+        plain = plain and _are_plain(messages[len(before.messages) if before else 0 :])
+        new = _History(key, messages, encoded, encoded.size, plain)
         kept: list[_History] = []
         by_end: dict[int, list[_History]] = {}
         room = self.most_bytes
@@ -213,6 +220,21 @@ def _cut(messages: Messages) -> int:
         ):
             return i
     return 0
+
+
+def _are_plain(messages: Messages) -> bool:
+    """Whether no part holds JSON of a provider's: then equal messages are written alike."""
+    parts = [*parts_of(messages)]
+    return (
+        _PLAIN.issuperset(map(type, parts))
+        and not any(map(_NATIVE, parts))
+        and not any(part.citations for part in parts if type(part) is TextPart)
+        and all(type(part.content) is str for part in parts if type(part) is ToolResultPart)
+    )
+
+
+_PLAIN = frozenset((TextPart, ReasoningPart, ToolCall, ToolResultPart))
+_NATIVE = operator.attrgetter("native")
 
 
 def _is_long(message: LLMMessage) -> bool:
