@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import threading
 from typing import Any, TypeAlias
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +15,10 @@ from msgspec.structs import replace
 
 import strategies as some
 from contract.cases import TOOLS, WIRES, model, provider
+from llmwire import history, pairing
 from llmwire.adapters import ADAPTERS
 from llmwire.adapters.base import PreparedRequest, Remembering
+from llmwire.adapters.openai.messages import MessageWriter
 from llmwire.backend import GenericBackend
 from llmwire.config import Dialect, ModelConfig, ProviderConfig
 from llmwire.errors import UnsupportedError
@@ -194,6 +197,34 @@ def test_remembering_never_shows(
         assert outcome(wire, asked, theirs, memory) == outcome(wire, asked, theirs, None)
 
 
+@pytest.mark.parametrize("wire", REMEMBERING)
+@settings(max_examples=60, deadline=None)
+@given(sent=lives(), dialect=dialects, data=st.data())
+def test_short_cuts_never_show(
+    wire: str, sent: list[Messages], dialect: Dialect, data: st.DataObject
+) -> None:
+    """What is found to need no fitting is written as if it had been fitted."""
+    asked = request(data.draw(st.sampled_from(MODELS[wire])), sent[-1])
+    theirs = at(wire, dialect)
+    with (
+        patch.object(MessageWriter, "_is_simple", lambda *_: False),
+        patch.object(history, "_UNFINISHED", _Nothing()),
+        patch.object(pairing, "paired", lambda *_: None),
+    ):
+        fitted = outcome(wire, asked, theirs, None)
+    assert outcome(wire, asked, theirs, None) == fitted
+
+
+class _Nothing(frozenset[type]):
+    """Holds the kinds of unfinished parts, and never says that there are none."""
+
+    def __new__(cls) -> _Nothing:
+        return super().__new__(cls, history._UNFINISHED)
+
+    def isdisjoint(self, other: object) -> bool:
+        return False
+
+
 FIXED_TOOLS = (TOOLS[:1], TOOLS, TOOLS[::-1])
 options = st.fixed_dictionaries(
     {},
@@ -224,12 +255,12 @@ def test_whatever_matters_is_told_apart(
 ) -> None:
     """One conversation, asked with other settings, models, providers and dialects each time."""
     memory = Memory(step=1)
-    history = tuple(itertools.chain([LLMMessage("user", "hi")], *rounds))
+    whole = tuple(itertools.chain([LLMMessage("user", "hi")], *rounds))
     names = [*MODELS[wire], "m", "n", "o"]
     providers = [at(wire), replace(at(wire, Dialect(speaker_names=False)), name="q"),
                  replace(at(wire), reasoning_field_name="thoughts")]  # fmt: skip
     for number, (fields, which, who) in enumerate(asked):
-        messages = history[: len(history) - number % 3]
+        messages = whole[: len(whole) - number % 3]
         call = request(names[which], messages, **fields)
         theirs = providers[who]
         assert outcome(wire, call, theirs, memory) == outcome(wire, call, theirs, None)

@@ -348,7 +348,7 @@ def _headers_of(options: CallOptions) -> Mapping[str, str]:
 
 
 def _checked(messages: Messages, memory: Memory) -> tuple[LLMMessage, ...]:
-    if isinstance(messages, LLMMessage | str | Mapping):
+    if type(messages) is not list and isinstance(messages, LLMMessage | str | Mapping):
         messages = [messages]  # type: ignore[list-item]
     messages = tuple(messages)
     new = messages[memory.recognised(messages) :]
