@@ -373,14 +373,15 @@ class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
         """The two joined. Raises `ValueError` if both have content of different roles."""
         if not isinstance(other, LLMChunk):
             return NotImplemented
-        return accumulate((self, other))
+        return folding.joined(self, other)
 
 
 def accumulate(chunks: Iterable[LLMChunk]) -> LLMChunk:
     """The sum of all chunks, in linear time. No chunks give `LLMChunk()`."""
-    from .folding import ChunkBuilder
-
-    builder = ChunkBuilder()
+    builder = folding.ChunkBuilder()
     for chunk in chunks:
         builder.add(chunk)
     return builder.result()
+
+
+from . import folding  # noqa: E402 - it is made of what stands above
