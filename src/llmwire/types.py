@@ -357,12 +357,15 @@ class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def text(self) -> str:
         parts = self.message.parts
-        if len(parts) == 1 and type(parts[0]) is PartDelta:  # nearly every chunk of a stream
-            return str(parts[0].body) if parts[0].kind == "text" else ""
+        if len(parts) == 1 and type(part := parts[0]) is PartDelta:  # nearly every streamed chunk
+            return str(part.body) if part.kind == "text" else ""
         return self.message.text
 
     @property
     def reasoning(self) -> str:
+        parts = self.message.parts
+        if len(parts) == 1 and type(part := parts[0]) is PartDelta:
+            return str(part.body) if part.kind == "reasoning" else ""
         return self.message.reasoning_content or ""
 
     @property

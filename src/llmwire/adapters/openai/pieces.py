@@ -26,12 +26,26 @@ class _Function(Struct, gc=False):
     name: _NoText = None
 
 
-class _CallPiece(Struct, gc=False):
+class CallPiece(Struct, gc=False):
+    """A piece of a call's arguments."""
+
     index: int
     function: _Function
     id: Literal["", "null"] | None = None
     custom: None = None
     extra_content: None = None
+
+
+class _ThinkingText(Struct, gc=False):
+    type: Literal["text"]
+    text: str
+
+
+class ThinkingPiece(Struct, gc=False, forbid_unknown_fields=True):
+    """A piece of a thinking block (Mistral), all of which is kept."""
+
+    type: Literal["thinking"]
+    thinking: tuple[_ThinkingText]
 
 
 class _Choice(Struct, gc=False):
@@ -64,16 +78,19 @@ _DELTA: dict[str, Any] = {
 
 @lru_cache(maxsize=64)
 def decoder(
-    name: str, absent: tuple[str, ...], empty: tuple[str, ...], unknown: tuple[str, ...]
+    name: str,
+    body: Any,
+    absent: tuple[str, ...],
+    empty: tuple[str, ...],
+    unknown: tuple[str, ...],
 ) -> Callable[[bytes], Any]:
-    """Decodes events in whose delta only the field `name` says something; it is called `body`.
+    """Decodes events in whose delta only the field `name` says something: a `body`, called so.
 
     Names of reasoning: those in `absent` have to be null or absent, those in `empty` may be "" too.
     `unknown`: which of `id` and `model` were not told yet, and may not be told here.
     """
     quiet = {**dict.fromkeys(absent), **dict.fromkeys(empty, _NoText), **_DELTA}
     quiet.pop(name, None)
-    body = tuple[_CallPiece] if name == "tool_calls" else str
     # Names on the wire may be no identifiers: ours are other ones.
     fields: list[Any] = [("body", body, field(name=name))]
     fields += [(f"_{i}", t, field(default=None, name=n)) for i, (n, t) in enumerate(quiet.items())]
@@ -93,6 +110,22 @@ def text_piece(decode: Callable[[bytes], Any], index: int, kind: DeltaKind) -> P
         except NOT_AN_EVENT:
             return None
         return piece_chunk(index, kind, text) if text else None
+
+    return piece
+
+
+def thinking_piece(decode: Callable[[bytes], Any], index: int, texts: list[str]) -> Piece:
+    """More text for the thinking block at `index`; `texts` are its pieces so far."""
+
+    def piece(data: bytes) -> LLMChunk | None:
+        try:
+            text = decode(data).choices[0].delta.body[0].thinking[0].text
+        except NOT_AN_EVENT:
+            return None
+        if not text:
+            return None
+        texts.append(text)
+        return piece_chunk(index, "reasoning", text)
 
     return piece
 

@@ -36,7 +36,7 @@ from ...types import (
 from ..base import ReplyWriter, canonical_json, chunk_of, without_surrogates
 from ..streaming import NOT_AN_EVENT, Piece
 from .calls import CallCollector
-from .pieces import call_piece, decoder, text_piece
+from .pieces import CallPiece, ThinkingPiece, call_piece, decoder, text_piece, thinking_piece
 from .reasoning import OpenReasoning
 from .usage import STOP_WORDS, usage_of
 from .wire import KNOWN_REASONING, Delta, Event, ToolCallDelta, event_decoder
@@ -122,28 +122,33 @@ class ReplyReader:
         )
 
     def continuing(self) -> Piece | None:
-        """What reads the events that only continue the part that is open; None if none is."""
+        """What reads the events that only continue the part that came last; None if none can."""
+        absent, field = self._reasoning_names, self._field
+        empty: tuple[str, ...] = (field,) if field in absent else ()
         unknown = tuple(n for n, v in (("id", self._id), ("model", self._model)) if v is None)
-        names, last = self._reasoning_names, self._field
-        opened = self._writer.open_text
-        if opened is None:
-            if not self._calls.by_index:
+        if self._writer.open_text is None:
+            calls = self._calls.by_index
+            if not calls:
                 return None
-            return call_piece(
-                decoder("tool_calls", names, (last,) if last in names else (), unknown),
-                self._calls.by_index,
-            )
-        index, kind = opened
-        if kind == "reasoning":
-            if self._reasoning is None or self._reasoning.is_block or last not in names:
+            decode = decoder("tool_calls", tuple[CallPiece], absent, empty, unknown)
+            return call_piece(decode, calls)
+        index, kind = self._writer.open_text
+        reasoning = self._reasoning
+        if reasoning is None:
+            name = "content" if kind == "text" else "refusal"
+        elif reasoning.is_block:
+            texts = reasoning.growing
+            if texts is None:
                 return None
+            decode = decoder("content", tuple[ThinkingPiece], absent, empty, unknown)
+            return thinking_piece(decode, index, texts)
+        elif empty:
             # The first name with a text is the one that is read.
             order = [n for _, n in self._fields]
-            decode = decoder(last, (), tuple(order[: order.index(last)]), unknown)
+            name, absent, empty = field, (), tuple(order[: order.index(field)])
         else:
-            name = "content" if kind == "text" else "refusal"
-            decode = decoder(name, names, (last,) if last in names else (), unknown)
-        return text_piece(decode, index, kind)
+            return None
+        return text_piece(decoder(name, str, absent, empty, unknown), index, kind)
 
     def read(self, event: Event) -> LLMChunk | None:
         """What an event says; None if that is nothing."""
