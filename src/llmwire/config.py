@@ -63,7 +63,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     stream_usage: bool = True
     """Ask for usage by stream_options.include_usage. Mistral sends it always and unasked."""
     stream_tool_calls: bool | None = None
-    """Mistral: stream_options.stream_tool_calls streams the arguments instead of whole calls."""
+    """Mistral: stream_options.stream_tool_calls streams the arguments instead of whole calls, as
+    does streamFunctionCallArguments for Gemini 3 and later on Vertex AI."""
     developer_role: bool | None = None
     """Whether `developer` messages keep their role. None: only for OpenAI's reasoning models."""
     any_word: Literal["required", "any"] = "required"
@@ -105,9 +106,9 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""
     assistant_after_tool: bool = False
     """Mistral models: a user turn right after a tool result is a 400."""
-    tool_call_ids: Literal["any", "openai40", "mistral9", "anthropic64"] = "any"
-    """Which ids the server takes: up to 40 characters (OpenAI), exactly 9 alphanumerics
-    (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""
+    tool_call_ids: Literal["any", "openai40", "openai64", "mistral9", "anthropic64"] = "any"
+    """Which ids the server takes: up to 40 characters (OpenAI's chat), up to 64 (its Responses),
+    exactly 9 alphanumerics (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""
     empty_content: Literal["null", "empty"] = "null"
     """What stands for the content of an assistant turn that has only tool calls."""
     speaker_names: bool = True
@@ -126,6 +127,19 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     close without `[DONE]` (Cerebras, MiniMax, Copilot, Perplexity, GPUStack, Mistral)."""
     reasoning_outside_output: bool = False
     """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
+
+    # Responses
+    encrypted_reasoning: bool = True
+    """Whether to ask for reasoning in encrypted form, so that it can be sent back. DeepSeek gives
+    it as text."""
+    reasoning_summary: Literal["auto", "concise", "detailed"] | None = "auto"
+    """Which summary of its reasoning the model is asked for when it thinks; None: none. OpenAI
+    shows no reasoning otherwise."""
+    prompt_cache_key: bool = False
+    """Whether the body takes prompt_cache_key (OpenAI, Azure)."""
+    hosted_custom_calls: bool = False
+    """Whether calls of the server's own tools come as custom tool calls, under names that nobody
+    offered (xAI's search on X). They are kept for the server and are no calls to run."""
 
     # Anthropic Messages
     anthropic_version: str | None = None
@@ -148,15 +162,17 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether tool_choice any or tool is taken. None: by model, and not while one thinks that
     refuses it then."""
     count_endpoint: bool = True
-    """Whether the server has /v1/messages/count_tokens."""
+    """Whether the server has /v1/messages/count_tokens, or /responses/input_tokens, or :countTokens
+    (Gemini)."""
 
 
 class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """Who answers: an address, the variable that holds the key, and the wire format.
 
     `api_base` is what the wire's endpoint is appended to: `https://api.openai.com/v1` for Chat
-    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`). Raises
-    `ConfigError` for an address that is no http(s) URL.
+    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`),
+    `https://generativelanguage.googleapis.com` for Gemini (with or without `/v1` or `/v1beta`).
+    Raises `ConfigError` for an address that is no http(s) URL.
     """
 
     name: str

@@ -37,7 +37,7 @@ from .adapters import ADAPTERS
 from .config import Dialect, ModelConfig, ProviderConfig, Timeouts, from_mapping
 from .environment import environment_rows, is_loopback, origin, same_server, user_folder
 from .errors import ConfigError
-from .providers import PROVIDERS
+from .providers import GOOGLE_STYLES, PROVIDERS
 from .toml_places import line_of
 
 DEFAULT_MODELS: Mapping[str, str] = {
@@ -122,7 +122,13 @@ def resolve(spec: str | None, settings: Settings) -> Resolved:
             raise ConfigError(f"{settings.default_from}: {e.message}") from None
     ready = sorted(settings.ready)
     # Tokens that serve more than models (HF_TOKEN, a Google Cloud project) imply no choice.
-    keys = [n for n in ready if settings.providers[n].api_key_env_var.endswith(_KEY_ENDINGS)]
+    # A service that has two rows, one for each of its wires, has one key; the first row is meant.
+    by_key = {
+        (row.api_key_env_var, row.api_base): name
+        for name, row in reversed(settings.providers.items())
+        if name in settings.ready and row.api_key_env_var.endswith(_KEY_ENDINGS)
+    }
+    keys = list(by_key.values())
     if len(keys) == 1 and keys[0] in DEFAULT_MODELS:
         return Resolved(*_named(f"{keys[0]}:{DEFAULT_MODELS[keys[0]]}", settings), implied=True)
     how = "name one (provider:model), or set LLMWIRE_MODEL or default_model in the configuration"
@@ -304,7 +310,7 @@ def _overlaid(
     if "dialect" in changes:
         dialect = _sub(Dialect, dialect or Dialect(), changes["dialect"], source, *path, "dialect")
     new = replace(new, dialect=dialect)
-    if not new.api_base and new.api_style != "vertex-anthropic":
+    if not new.api_base and new.api_style not in GOOGLE_STYLES:
         raise ConfigError(f"{_at(source, *path)}: api_base is missing")
     return new
 
@@ -378,7 +384,7 @@ def _check_name(value: str, where: str) -> None:
 
 def _binding(row: ProviderConfig) -> tuple[str, str, bool]:
     # Without an address a Vertex row goes to Google, with Google's own credential.
-    google = row.api_style == "vertex-anthropic" and not row.api_base
+    google = row.api_style in GOOGLE_STYLES and not row.api_base
     return row.api_key_env_var, origin(row.api_base), google
 
 

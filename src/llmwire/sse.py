@@ -27,7 +27,8 @@ class Frame(NamedTuple):
     """One event. `event` is its type ("" if none was named), `data` its data lines joined.
 
     `stray` frames are lines that are no SSE at all (a JSON error or HTML in the middle of the
-    stream): `data` is then the whole line.
+    stream): `data` is then the whole line. What follows one up to a blank line is stray too, for
+    JSON is sent over several lines (Gemini).
     """
 
     data: bytes
@@ -47,6 +48,7 @@ class SSEDecoder:
 
     __slots__ = (
         "_after_cr",
+        "_astray",
         "_data",
         "_data_size",
         "_event",
@@ -61,6 +63,7 @@ class SSEDecoder:
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._pending: list[bytes] = []  # pieces of a line (or an event) whose end has not come
         self._pending_size = 0
+        self._astray = False  # the last line was no SSE
         self._after_cr = False  # the last byte was CR: an LF right after it belongs to it
         self._data: list[bytes] = []
         self._data_size = 0
@@ -76,7 +79,7 @@ class SSEDecoder:
         Beside it what is behind them, for `rest` once the block has been read, be it by `feed`.
         None: no event ends here, or it is no ordinary stream; `feed` takes the bytes then.
         """
-        if self._after_cr:
+        if self._after_cr or self._astray:
             return None
         if 13 in data:
             data = data.replace(b"\r\n", b"\n")
@@ -151,12 +154,13 @@ class SSEDecoder:
                 if held:
                     yield self._take()
                 self._event = ""
+                self._astray = False
                 self._started = True
                 continue
             frame = self._on_line(line)
             if frame is not None:
                 yield frame
-        self.idle = not (held or self._event or self._after_cr)
+        self.idle = not (held or self._event or self._after_cr or self._astray)
         if rest:
             self._hold(rest)
 
@@ -217,7 +221,10 @@ class SSEDecoder:
             self._event = event_name(line)
         elif line == b"data":
             self._data.append(b"")
-        elif first in (b"{", b"[", b"<"):
+        elif first in (b"{", b"[", b"<") or (
+            self._astray and not line.startswith((b"id:", b"retry:"))
+        ):
+            self._astray = True
             return Frame(line, stray=True)
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
@@ -23,6 +24,7 @@ from .errors import (
     DecodeError,
     IncompleteStreamError,
     PayloadSummary,
+    RateLimitError,
     StreamError,
     TransportError,
 )
@@ -80,6 +82,11 @@ class ReplyStream:
         if self._document is not None:
             return self._document
         return LLMChunk() if self._intake is None else self._intake.result()
+
+    @property
+    def request(self) -> LLMRequest:
+        """What was asked."""
+        return self._request
 
     @property
     def complete(self) -> bool:
@@ -168,6 +175,29 @@ class ReplyStream:
 
     # --- the loop ---
 
+    async def _turn(self) -> None:
+        """Waits for this call's turn with its key. Raises `RateLimitError` where the turn comes too
+        late for the call, or later than anybody should wait."""
+        gate, clocks = self._backend.gate, self._clocks
+        assert clocks is not None
+        tokens = 0.0
+        if gate.counts_tokens:
+            tokens = approx_chars(self._request.messages) / 4 + (self._request.max_tokens or 0)
+        wait = gate.turn(clocks.now(), tokens)
+        while wait > 0:
+            left = clocks.time_left()
+            if wait > self._backend.retry.max_retry_after or (left is not None and wait >= left):
+                raise RateLimitError(
+                    f"the calls of {self._backend.provider.name!r} are held back for {wait:.3g} s "
+                    "more: another call was told to wait, or a rate limit is reached",
+                    retry_after=wait,
+                    retryable=False,
+                    phase="prepare",
+                )
+            clocks.start("total")
+            await clocks.wait(asyncio.sleep(wait))
+            wait = gate.turn_again(clocks.now())
+
     def _step(self) -> Awaitable[Any] | None:
         """What to wait for next; None: something changed without waiting."""
         response, intake = self._response, self._intake
@@ -214,10 +244,14 @@ class ReplyStream:
         if headers is None:
             headers = await clocks.wait(backend.authorized(prepared, self._extra_headers))
             clocks.start("headers")
+        if backend.gate.wanted:
+            await self._turn()
+            clocks.start("headers")
         outgoing = Outgoing(
             prepared.method, prepared.url, headers, prepared.body, backend.timeouts.connect
         )
         response = self._response = await clocks.wait(backend.transport.send(outgoing))
+        backend.gate.read_headers(clocks.now(), time.time, response.headers)
         if response.status >= 300:
             body = await self._read_body(response, ERROR_BODY_BYTES, cut=True)
             raise backend.adapter.parse_error(
@@ -280,6 +314,8 @@ class ReplyStream:
         if self._clocks is not None:
             self._clocks.stop()
         self._backend.budget.earn()
+        if self._backend.gate.wanted:
+            self._backend.gate.answered()
 
     def _drop_response(self) -> None:
         response, self._response = self._response, None
@@ -307,6 +343,9 @@ class ReplyStream:
         intake = self._intake
         committed = intake is not None and intake.committed
         delay = None if committed else self._delay(self._attempt, error)
+        if isinstance(error, RateLimitError) and error.phase != "prepare" and self._clocks:
+            pause = error.retry_after if error.retry_after is not None else delay
+            self._backend.gate.hold(self._clocks.now(), pause or self._backend.retry.base)
         if delay is None:
             self._failure = self._error = error
             self._ended = True

@@ -23,9 +23,21 @@ from llmwire.types import (
     ToolResultPart,
 )
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning")
-SIGNING = ("anthropic", "vertex-anthropic", "reasoning")
+WIRES = (
+    "openai",
+    "openai-responses",
+    "anthropic",
+    "vertex-anthropic",
+    "reasoning",
+    "gemini",
+    "vertex-gemini",
+)
+SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
 """Wires on which reasoning carries a signature."""
+ENDING = ("openai-responses", "anthropic", "vertex-anthropic", "gemini", "vertex-gemini")
+"""Wires that say of each tool call when it has ended."""
+OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini")
+"""Wires whose calls have objects for arguments."""
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -39,7 +51,9 @@ ODD_ARGUMENTS = '{ "city" : "Z\\u00fcrich", "n": 1.50, "deep": {"a":[1, 2,3]} }'
 def provider(wire: str, name: str = "") -> ProviderConfig:
     return ProviderConfig(
         name or f"{wire}-provider",
-        "http://127.0.0.1:1/v1" if wire in ("openai", "reasoning") else "http://127.0.0.1:1",
+        "http://127.0.0.1:1/v1"
+        if wire in ("openai", "openai-responses", "reasoning")
+        else "http://127.0.0.1:1",
         api_style=wire,
         project_id="project",
         region="global",
@@ -47,7 +61,13 @@ def provider(wire: str, name: str = "") -> ProviderConfig:
 
 
 def model(wire: str) -> ModelConfig:
-    names = {"openai": "local-model", "reasoning": "mistral-medium-latest"}
+    names = {
+        "openai": "local-model",
+        "openai-responses": "gpt-6-luna",
+        "reasoning": "mistral-medium-latest",
+        "gemini": "gemini-3.1-pro-preview",
+        "vertex-gemini": "gemini-3.5-flash",
+    }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)
 
 

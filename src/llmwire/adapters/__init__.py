@@ -40,6 +40,9 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "anthropic": ".anthropic:AnthropicAdapter",
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
+        "openai-responses": ".responses:ResponsesAdapter",
+        "gemini": ".gemini:GeminiAdapter",
+        "vertex-gemini": ".gemini:VertexGeminiAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -50,5 +53,8 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "anthropic": ".anthropic:AnthropicServer",
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
+        "openai-responses": ".responses:ResponsesServer",
+        "gemini": ".gemini:GeminiServer",
+        "vertex-gemini": ".gemini:VertexGeminiServer",
     }
 )

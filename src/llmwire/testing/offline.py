@@ -5,7 +5,7 @@
   its schema and take from the text what is obvious (`schema`). Several names are several calls.
 - After tool results it says what they were, unless the choice forces a call again.
 - With thinking on it thinks first, and signs it.
-- Asked for JSON (response_format, output_config.format) it gives JSON that fits the schema.
+- Asked for JSON (response_format, output_config.format, responseJsonSchema) it gives JSON that fits the schema.
 - `stop` and `max_tokens` cut it, counted as `counting` says.
 
 The same request gets the same reply.
@@ -122,10 +122,12 @@ def _call(tool: AvailableTool, asked: str) -> ToolCall:
         before, after = asked[:at], asked[at + len(name) :]
         hints = Hints(before + after)
         rest = re.match(r"[`'\"]?\s*(?:[:(]|with\b|on\b|for\b|about\b)\s*(.+)", after, re.DOTALL)
-        if rest is not None and len(_strings(tool)) == 1:
+        if rest is not None and (tool.type == "custom" or len(_strings(tool)) == 1):
             hints.rest = rest[1].strip().rstrip(")")
     else:
         hints = Hints(asked)
+    if tool.type == "custom":
+        return ToolCall(None, FunctionCall(name, hints.rest or asked), "custom")
     value = sample(tool.function.parameters or {"type": "object"}, hints)
     arguments = canonical_json(value if isinstance(value, dict) else {}).decode()
     return ToolCall(None, FunctionCall(name, arguments))
@@ -180,7 +182,10 @@ def _thought(
 
 def _json_answer(request: LLMRequest, asked: str, results: list[ToolResultPart]) -> str | None:
     """The answer as JSON; None if none was asked for."""
-    schema = _schema_asked(request.extra_body)
+    if request.output is not None:
+        schema: dict[str, Any] | None = request.output.schema or {}
+    else:
+        schema = _schema_asked(request.extra_body)
     if schema is None:
         return None
     if not schema:
