@@ -30,6 +30,7 @@ from msgspec import Raw, Struct
 from ..config import ProviderConfig
 from ..errors import BackendError, DecodeError
 from ..folding import is_json_object
+from ..memory import Memory
 from ..request import LLMRequest
 from ..types import (
     JSON,
@@ -50,7 +51,6 @@ from ..types import (
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_STRICT = msgspec.json.Decoder()
 _BAD_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
@@ -186,6 +186,20 @@ class APIAdapter(Protocol):
     def stream_decoder(
         self, request: LLMRequest, provider: ProviderConfig | None = None
     ) -> StreamDecoder: ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An adapter that can go on from what it wrote for earlier calls."""
+
+    def prepare_next(
+        self,
+        request: LLMRequest,
+        provider: ProviderConfig,
+        memory: Memory | None,
+    ) -> PreparedRequest:
+        """What `prepare_request` gives, faster where `memory` knows how the request begins."""
+        ...
 
 
 @runtime_checkable
@@ -356,17 +370,51 @@ def canonical_json(value: Any) -> bytes:
 def spliced_object(text: str) -> Any:
     """A JSON object for the body: its text as it is, if the wire can take that; None if it is none.
 
-    Escaped lone surrogates make a body that servers refuse: such text is written anew.
+    No text at all is the empty object. Escaped lone surrogates make a body that servers refuse:
+    such text is written anew.
     """
-    if not is_json_object(text):
-        return None
-    raw = text.encode("utf-8", "surrogatepass")
     try:
-        raw.decode("utf-8")
-        _STRICT.decode(raw)
-    except (msgspec.DecodeError, UnicodeError):
-        return load_json(text)
-    return Raw(raw)
+        raw = text.encode()
+        _OBJECT.decode(raw)
+        return Raw(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    if not text.strip():
+        return {}
+    return load_json(text) if is_json_object(text) else None
+
+
+_OBJECT = msgspec.json.Decoder(dict)
+
+
+class Pieces(tuple[bytes, ...]):
+    """A JSON array in the place of a body's value: its entries, in pieces without brackets."""
+
+    def between(self, before: bytes, after: bytes = b"") -> bytes:
+        """The array in what stands around it; copied once."""
+        out = [before, b"["]
+        for piece in self:
+            out += (piece, b",")
+        if self:
+            out.pop()
+        return b"".join((*out, b"]", after))
+
+
+def canonical_body(body: dict[str, Any]) -> bytes:
+    """`canonical_json` of an object one of whose values may be `Pieces`."""
+    sides: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    pieces: Pieces | None = None
+    for name, value in body.items():
+        if type(value) is Pieces:
+            pieces = value
+            sides[0][name] = None
+        else:
+            sides[pieces is not None][name] = value
+    before = canonical_json(sides[0])
+    if pieces is None:
+        return before
+    after = canonical_json(sides[1])
+    return pieces.between(before[: -len(b"null}")], b"," + after[1:] if sides[1] else b"}")
 
 
 def without_surrogates(value: Any) -> Any:
