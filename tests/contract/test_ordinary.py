@@ -24,15 +24,9 @@ from llmwire.errors import BackendError, DecodeError
 from llmwire.request import LLMRequest
 from llmwire.types import LLMChunk, LLMMessage, ReasoningPart, StopInfo, TextPart
 
-from .cases import REPLIES, WIRES, call, provider, request
+from .cases import REPLIES, call, provider, request
 from .support import events_of, heard
 
-each_wire = pytest.mark.parametrize("wire", WIRES)
-STREAMED = [
-    i
-    for i in corpus.exchange_ids(*corpus.STYLES)
-    if (x := corpus.load(i))["stream"] and x["response"]["status"] == 200
-]
 VOCABULARY = {
     "openai": "openai.wire",
     "reasoning": "openai.wire",
@@ -42,7 +36,14 @@ VOCABULARY = {
     "gemini": "gemini.wire",
     "vertex-gemini": "gemini.wire",
 }
-"""Where the events of a wire are typed, as far as they are read."""
+"""Wires with a short way, and where their events are typed, as far as they are read."""
+
+each_wire = pytest.mark.parametrize("wire", VOCABULARY)
+STREAMED = [
+    i
+    for i in corpus.exchange_ids(*(a for a, w in corpus.STYLES.items() if w in VOCABULARY))
+    if (x := corpus.load(i))["stream"] and x["response"]["status"] == 200
+]
 
 
 def with_pieces(decoder: StreamDecoder, change: Callable[[Piece], Piece | None]) -> StreamDecoder:
@@ -200,7 +201,7 @@ def fields_of(wire: str) -> list[str]:
     return sorted(names - {"(the provider's own name)"})
 
 
-FIELDS = {wire: [*fields_of(wire), "thoughts", "unheard_of"] for wire in WIRES}
+FIELDS = {wire: [*fields_of(wire), "thoughts", "unheard_of"] for wire in VOCABULARY}
 VALUES = (
     "null", '""', '"a"', '"null"', "0", "1", "true", "[]", "{}", '["a"]',
     '[{"type":"text","text":"b"}]', '{"type":"text_delta","text":"c"}', '{"name":"f"}',
