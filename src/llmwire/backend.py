@@ -27,7 +27,7 @@ PROBE_TOKENS = 16
 OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
 
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
-_CREDENTIALS = ("authorization", "x-api-key", "api-key")
+_CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
 _MAX_REMEMBERED = 64
 """How many sets of headers are kept ready; a backend has a handful, one a wire format and form."""
 
