@@ -25,6 +25,16 @@ ANSWERS = Answers(
     fails=("Fail", RateLimitError, {"retry_after": 7.0}),
 )
 
+USAGE = {
+    "prompt_tokens": 9,
+    "completion_tokens": 5,
+    "input_tokens": 9,
+    "output_tokens": 5,
+    "promptTokenCount": 9,
+    "candidatesTokenCount": 5,
+}
+"""Where nothing is said of it, some of its wires report 0."""
+
 FIXTURES: list[dict[str, Any]] = [
     {"match": {"hasToolResult": True}, "response": {"content": "It is cold in Oslo."}},
     {
@@ -46,7 +56,7 @@ FIXTURES: list[dict[str, Any]] = [
             "retryAfter": 7,
         },
     },
-    {"match": {"userMessage": "Hi"}, "response": {"content": HELLO}},
+    {"match": {"userMessage": "Hi"}, "response": {"content": HELLO, "usage": USAGE}},
 ]
 
 BASES = {

@@ -98,8 +98,8 @@ class MessageWriter:
                     self._log.add("dropped", f"{path}.is_error", "the wire has no word for it")
             else:
                 self._check_part(message.role, part, path)
-        if message.role is Role.tool and message.tool_call_id is None:
-            _refuse(f"messages[{i}]", "a tool message that does not name the call it answers")
+        if message.role is Role.tool and not message.parts:
+            _refuse(f"messages[{i}]", "a tool message without a result")
         if message.role is Role.developer and not self._developer:
             reason = "the target has no such role"
             self._log.add("substituted", f"messages[{i}].role", reason, "developer", "system")
