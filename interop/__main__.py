@@ -8,13 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import aimock, llamacpp
+from . import aimock, litellm, llamacpp
 from .checks import run
 from .install import NotHere
 from .table import Result, render, summary
 
 
-SERVERS = {"llamacpp": llamacpp, "aimock": aimock}
+SERVERS = {"llamacpp": llamacpp, "aimock": aimock, "litellm": litellm}
 
 
 def _as_client(server: str, make: Callable[..., object]) -> list[Result]:

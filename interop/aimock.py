@@ -72,6 +72,10 @@ LACKS = {
     "stop": NO_LIMITS,
     "cut call": NO_LIMITS,
     "cancel": "its replies are over at once",
+    "counting": "it has no endpoint that counts, and its usage is the fixture's",
+}
+LACKS_BY_WIRE = {
+    "openai-responses": {"length": "it says `incomplete` without incomplete_details"},
 }
 
 
@@ -93,7 +97,7 @@ def peers() -> Iterator[list[Peer]]:
                 ProviderConfig("aimock", url + BASES[wire], "", wire),
                 "claude-sonnet-4-6" if wire == "anthropic" else "mock",
                 ANSWERS,
-                lacks=LACKS,
+                lacks=LACKS | LACKS_BY_WIRE.get(wire, {}),
                 counts_by="probe",
             )
             for wire in BASES

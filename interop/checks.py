@@ -43,6 +43,18 @@ WEATHER = AvailableTool(
     )
 )
 
+LONG = AvailableTool(
+    AvailableFunction(
+        "fill_in",
+        "A form that takes many words",
+        {
+            "type": "object",
+            "properties": {f"field_{i}": {"type": "string"} for i in range(12)},
+            "required": [f"field_{i}" for i in range(12)],
+        },
+    )
+)
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -60,6 +72,8 @@ class Answers:
     stopped: str = ""
     cuts: str = "Hi"
     """A question whose answer is cut at a limit of 4 tokens."""
+    cut_call: int = 20
+    """Tokens that are too few for a call of fill_in."""
     fails: tuple[str, type[BackendError], Mapping[str, Any]] | None = None
     """A question that fails, how, and what the error knows."""
 
@@ -78,6 +92,8 @@ class Peer:
     options: Mapping[str, Any] = field(default_factory=dict)
     """More options of every call."""
     counts_by: str = "endpoint"
+    counts_exactly: bool = True
+    """Whether its count is what it reports as usage."""
     usage: bool = True
     """Whether the server reports usage that means something."""
     idle: Callable[[], Awaitable[bool]] | None = None
@@ -173,14 +189,14 @@ async def tools_streamed(call: Call) -> None:
 async def thinking(call: Call) -> None:
     ask = LLMMessage("user", call.answers.thinks)
     for streamed in (False, True):
-        reply = await call([ask], streamed, thinking="low", max_tokens=4096)
+        # The one temperature that is taken by all models that think.
+        options = {"temperature": 1.0, "thinking": "low", "max_tokens": 8192}
+        reply = await call([ask], streamed, **options)
         matches(call.answers.thought, reply.reasoning)
         matches(call.answers.after_thought or call.answers.hello, reply.text)
         assert isinstance(reply.message.parts[0], ReasoningPart), reply.message.parts
-        again = await call(
-            [ask, reply.message, LLMMessage("user", "Hi")], streamed, thinking="low", max_tokens=4096
-        )
-        assert again.text
+        again = await call([ask, reply.message, LLMMessage("user", "Hi")], streamed, **options)
+        matches(call.answers.hello, again.text)
 
 
 async def stop_sequence(call: Call) -> None:
@@ -204,7 +220,7 @@ async def counting(call: Call) -> None:
     )
     assert counted.method == call.peer.counts_by, counted
     assert counted > 0
-    if call.peer.usage:
+    if call.peer.counts_exactly:
         reply = await call("Hi there")
         assert reply.usage and reply.usage.input_total == counted, (counted, reply.usage)
     more = await call.backend.count_tokens(
@@ -239,12 +255,17 @@ async def _until(idle: Callable[[], Awaitable[bool]], seconds: float = 3.0) -> N
 
 async def cut_call(call: Call) -> None:
     for streamed in (False, True):
-        # Room for the name and a part of the arguments.
-        reply = await call("Hi", streamed, tools=[WEATHER], tool_choice=WEATHER, max_tokens=45)
+        reply = await call(
+            "Hi",
+            streamed,
+            tools=[LONG],
+            tool_choice=LONG,
+            max_tokens=call.answers.cut_call,
+        )
         assert not reply.message.tool_calls, f"a cut call is taken for a whole one: {reply}"
         assert reply.stop and reply.stop.reason != "tool_calls", reply.stop
         for part in reply.message.incomplete_tool_calls:
-            assert part.name in ("", "get_weather"), part
+            assert part.name in ("", "fill_in"), part
 
 
 async def errors(call: Call) -> None:

@@ -26,6 +26,7 @@ ANSWERS = Answers(
     thought="Let me see",
     stop_at=" model",
     stopped="Hello from a very small",
+    cut_call=60,  # room for the name and a part of the arguments
     fails=("word " * 20_000, ContextTooLongError, {"limit": 65536}),
 )
 
