@@ -43,6 +43,16 @@ BEHIND = {
 }
 """What it speaks to us: its words for a model, and the base address it is given."""
 
+NO_STOP = "LiteLLM asks over Responses, which has no stop sequences"
+NOT_THERE: dict[tuple[str, str, str], str] = {
+    # behind, in front, check
+    ("*", "*", "cancel"): "LiteLLM keeps its connections, whoever listens",
+    ("*", "openai-responses", "stop"): "Responses has no stop sequences",
+    ("openai", "anthropic", "stop"): NO_STOP,
+    ("openai-responses", "*", "stop"): NO_STOP,
+}
+
+
 ANSWERS = Answers(
     hello=r"You asked: \"Hi\".* messages? and no tools\.",
     call={"city": "Oslo", "days": 1, "warm": True},
@@ -107,6 +117,11 @@ def peers() -> Iterator[list[Peer]]:
                     ProviderConfig("litellm", url + BASES[wire], KEY, wire),
                     f"via-{inner}",
                     ANSWERS,
+                    lacks={
+                        check: why
+                        for (behind_it, before_it, check), why in NOT_THERE.items()
+                        if behind_it in ("*", inner) and before_it in ("*", wire)
+                    },
                     counts_by="probe" if wire == "openai" else "endpoint",
                     counts_exactly=wire in ("openai", inner),
                 )
