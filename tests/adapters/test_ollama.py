@@ -301,8 +301,8 @@ def test_roles_names_and_silent_turns() -> None:
     assert records == [
         ("substituted", "messages[0].role"),
         ("dropped", "messages[1].name"),
-        ("substituted", "messages[3].parts[0]"),
         ("dropped", "messages[2]"),
+        ("substituted", "messages[3].parts[0]"),
     ]
 
 

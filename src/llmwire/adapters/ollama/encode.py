@@ -52,6 +52,8 @@ def prepare_body(request: LLMRequest, provider: ProviderConfig, log: Log) -> dic
         log.add("dropped", "metadata", "the wire has no place for it", request.metadata)
     if request.store:
         log.add("dropped", "store", "Ollama stores no replies", True)
+    if request.cache_key is not None:
+        log.add("dropped", "cache_key", "the server caches by itself", request.cache_key)
     issuer = Native(API, provider.name, request.model.name)
     messages = MessageWriter(dialect, issuer, log).prepare_messages(request.messages)
     for key, value in request.extra_body.items():

@@ -167,8 +167,8 @@ class MessageWriter:
                     self._log.add("dropped", f"{path}.is_error", "the wire has no word for it")
             else:
                 self._check_part(message.role, part, path)
-        if message.role is TOOL and message.tool_call_id is None:
-            _refuse(here, "a tool message that does not name the call it answers")
+        if message.role is TOOL and not message.parts:
+            _refuse(here, "a tool message without a result")
         if message.role is Role.developer and not self._manner.developer:
             reason = "the target has no such role"
             self._log.add("substituted", f"{here}.role", reason, "developer", "system")

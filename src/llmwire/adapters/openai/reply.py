@@ -126,9 +126,13 @@ class ReplyReader:
 
     def continuing(self) -> Piece | None:
         """What reads the events that only continue the part that came last; None if none can."""
+        if self._in_thought:
+            return None
         absent, field = self._reasoning_names, self._field
         empty: tuple[str, ...] = (field,) if field in absent else ()
         unknown = tuple(n for n, v in (("id", self._id), ("model", self._model)) if v is None)
+        if not self._cited:
+            unknown += ("citations", "search_results")
         if self._writer.open_text is None:
             calls = self._calls.by_index
             if not calls:
@@ -182,7 +186,7 @@ class ReplyReader:
             self._on_bare(event, parts)
         if event.error or event.x_groq is not None or event.base_resp is not None:
             usage = self._on_extras(event, usage)
-        if event.citations or event.search_results:
+        if not self._cited and (event.citations or event.search_results):
             self._sources = self._sources or _sources_of(event)
             self._cite(parts)
         if parts or word or usage or self._id is None or self._model is None:
@@ -315,7 +319,7 @@ class ReplyReader:
 
     def _cite(self, parts: list[Part]) -> None:
         """What the answer rests on belongs to its text; each event of the stream repeats it."""
-        if self._sources and self.text_at >= 0 and not self._cited:
+        if self._sources and self._text_open and not self._cited:
             self._on_text("", parts, self._sources)
             self._cited = True
 
