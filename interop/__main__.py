@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 
 from . import aimock, litellm, llamacpp
 from .checks import run
-from .install import NotHere
 from .table import Result, render, summary
-
 
 SERVERS = {"llamacpp": llamacpp, "aimock": aimock, "litellm": litellm}
 

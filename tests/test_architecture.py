@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pairing",
         "memory",
         "providers",
+        "rows",
         "retry",
         "gate",
         "error_tables",
@@ -44,7 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("adapters",),
     ("clocks", "transport", "auth", "environment", "settings"),
-    ("intake", "stream", "backend", "connection", "fallback"),
+    ("intake", "stream", "backend", "connection", "listing", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 3

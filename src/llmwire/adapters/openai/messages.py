@@ -82,14 +82,21 @@ class MessageWriter:
         self, messages: tuple[LLMMessage, ...], memory: Memory | None = None
     ) -> Encoded:
         """Raises `UnsupportedError` with the path of what this wire can't say."""
-        return written(messages, self._manner, memory, self._write, self._write)
+        return written(messages, self._manner, memory, self._write, self._write_end)
 
-    def _write(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
+    def _write_end(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
+        return self._write(messages, before, self._dialect.prefill)
+
+    def _write(
+        self, messages: Sequence[LLMMessage], before: Encoded, prefill: str = "plain"
+    ) -> Encoded:
         log = self._log = Log(before.count, before.calls)
         fitted = self._fitted(messages)
         if before.count and (not fitted or fitted[0].role is not ASSISTANT):
             raise ReachesBack
         entries = [*map(self._entry, fitted)]
+        if prefill != "plain" and entries and entries[-1]["role"] == "assistant":
+            entries[-1][prefill] = True
         return before.after(len(messages), canonical_json(entries), log)
 
     def _fitted(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
