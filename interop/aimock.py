@@ -103,5 +103,3 @@ def peers() -> Iterator[list[Peer]]:
             for wire in BASES
             if wire in ADAPTERS
         ]
-
-

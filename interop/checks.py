@@ -112,14 +112,10 @@ class Call:
             timeouts=Timeouts(total=SECONDS),
         )
 
-    async def __call__(
-        self, messages: Any, streamed: bool = False, **options: Any
-    ) -> LLMChunk:
+    async def __call__(self, messages: Any, streamed: bool = False, **options: Any) -> LLMChunk:
         options = {"temperature": 0.0, "max_tokens": 200, **self.peer.options, **options}
         if not streamed:
-            return await self.backend.complete(
-                model=self.peer.model, messages=messages, **options
-            )
+            return await self.backend.complete(model=self.peer.model, messages=messages, **options)
         async with self.backend.complete_streaming(
             model=self.peer.model, messages=messages, **options
         ) as stream:
@@ -215,9 +211,7 @@ async def length(call: Call) -> None:
 
 async def counting(call: Call) -> None:
     options = {"temperature": 0.0, **call.peer.options}
-    counted = await call.backend.count_tokens(
-        model=call.peer.model, messages="Hi there", **options
-    )
+    counted = await call.backend.count_tokens(model=call.peer.model, messages="Hi there", **options)
     assert counted.method == call.peer.counts_by, counted
     assert counted > 0
     if call.peer.counts_exactly:
