@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .errors import InvalidRequestError as InvalidRequestError
     from .errors import ModelNotFoundError as ModelNotFoundError
     from .errors import NotFoundError as NotFoundError
+    from .errors import OutputError as OutputError
     from .errors import OverloadedError as OverloadedError
     from .errors import PayloadSummary as PayloadSummary
     from .errors import PermissionDeniedError as PermissionDeniedError
@@ -61,6 +62,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .history import merge_consecutive_user_messages as merge_consecutive_user_messages
     from .providers import PROVIDERS as PROVIDERS
     from .request import LLMRequest as LLMRequest
+    from .request import OutputFormat as OutputFormat
     from .retry import RetryPolicy as RetryPolicy
     from .stream import ReplyStream as ReplyStream
     from .transport import Transport as Transport
@@ -110,12 +112,12 @@ _PLACES = {
     "error_builder": "BackendErrorBuilder",
     "errors": "AuthenticationError BackendError ConfigError ConflictError ContentFilterError "
     "ContextTooLongError DecodeError HistoryRejectedError IncompleteStreamError "
-    "InvalidRequestError ModelNotFoundError NotFoundError OverloadedError PayloadSummary "
+    "InvalidRequestError ModelNotFoundError NotFoundError OutputError OverloadedError PayloadSummary "
     "PermissionDeniedError QuotaError RateLimitError RequestTooLargeError ServerError "
     "StatusError StreamError TimeoutError_ TransportError UnsupportedError",
     "history": "merge_consecutive_user_messages",
     "providers": "PROVIDERS",
-    "request": "LLMRequest",
+    "request": "LLMRequest OutputFormat",
     "retry": "RetryPolicy",
     "stream": "ReplyStream",
     "transport": "Transport TransportResponse",

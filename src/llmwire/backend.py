@@ -12,7 +12,8 @@ from .adapters import ADAPTERS
 from .adapters.base import Headers, PreparedRequest, TokenCounter
 from .auth import GoogleTokens, authorize
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
-from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .errors import ConfigError, DecodeError, NotFoundError, OutputError, UnsupportedError
+from .output import output_format
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
@@ -58,6 +59,9 @@ class CallOptions(TypedDict, total=False):
     """For repeatable sampling, where the provider tries."""
     parallel_tool_calls: bool | None
     """False: at most one call a turn. None: the provider's default."""
+    output: Any
+    """What the text is to be: a type (msgspec Struct, dataclass, TypedDict, pydantic model,
+    `list[...]` and others), a JSON Schema, or `"json"` for any object. The value is `reply.output`."""
     extra_body: Mapping[str, JSON] | None
     """Merged over the request body's top level, unchecked."""
 
@@ -138,6 +142,7 @@ class GenericBackend:
         """One whole reply.
 
         Raises the errors of `llmwire.errors`; before any I/O for what is wrong with the call.
+        With `output=`, the value is in the reply's `output`, or it is an `OutputError`.
         """
         async with self._reply(model, messages, False, options) as stream:
             async for _ in stream:
@@ -182,7 +187,10 @@ class GenericBackend:
                 except NotFoundError:
                     pass  # a compatible server without the endpoint
         probe: CallOptions = {**options, "max_tokens": PROBE_TOKENS, "thinking": "off"}
-        reply = await self.complete(model=model, messages=messages, **probe)
+        try:
+            reply = await self.complete(model=model, messages=messages, **probe)
+        except OutputError as e:  # so few tokens are no whole value, but they were counted
+            reply = e.partial or LLMChunk()
         if reply.usage is None or reply.usage.input_total is None:
             raise DecodeError(
                 "the provider reported no usage, so the tokens can't be counted",
@@ -258,6 +266,7 @@ class GenericBackend:
             seed=options.get("seed"),
             parallel_tool_calls=options.get("parallel_tool_calls"),
             metadata=dict(options.get("metadata") or {}),
+            output=output_format(options.get("output")),
             extra_body=dict(options.get("extra_body") or {}),
         )
 
@@ -287,6 +296,9 @@ class _CountStream(ReplyStream):
     def _parse_document(self, response: TransportResponse, body: bytes) -> LLMChunk:
         self._tokens = self._counter.parse_count(body, self._request)
         return LLMChunk()
+
+    def _finished(self, whole: LLMChunk) -> LLMChunk:
+        return whole
 
 
 def _headers_of(options: CallOptions) -> Mapping[str, str]:

@@ -100,6 +100,14 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     metadata: bool = False
     """Whether the body takes `metadata` (OpenAI, Mistral); strict servers answer 400."""
 
+    # Structured output, on every wire
+    json_schema: Literal["strict", "closed", "plain", "json_object", "prompt"] | None = None
+    """How the server holds a reply to a JSON Schema. `strict`: as its vendor's own API does
+    (OpenAI's strict mode, which imitators take too; Anthropic's). `closed`: any schema whose
+    objects are closed (Mistral). `plain`: any schema (vLLM, llama.cpp, Ollama). `json_object`: it
+    only knows a mode for any JSON (DeepSeek, Z.ai, Qwen, MiniMax), so the prompt has the schema.
+    `prompt`: not even that. None: strict, but for models known to lack it."""
+
     # Chat Completions: the history
     merge_user_messages: bool = False
     """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""

@@ -21,6 +21,7 @@ _MISTRAL = Dialect(
     top_k=False,
     seed_field="random_seed",
     metadata=True,
+    json_schema="closed",
     assistant_after_tool=True,
     tool_call_ids="mistral9",
     empty_content="empty",
@@ -76,6 +77,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                json_schema="json_object",
                 efforts=("off", "low", "high", "max"),
                 reasoning_control="thinking_type",
                 thinking_default=True,
@@ -137,6 +139,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                json_schema="json_object",
                 tool_choices=("auto",),
                 reasoning_control="thinking_type",
                 thinking_default=True,
@@ -151,6 +154,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                json_schema="json_object",
                 tool_choices=("auto", "none", "named"),
                 reasoning_control="enable_thinking",
                 stream_end="done",
@@ -160,7 +164,9 @@ PROVIDERS: dict[str, ProviderConfig] = {
             "minimax",
             "https://api.minimax.io/v1",
             "MINIMAX_API_KEY",
-            dialect=Dialect(max_tokens_field="max_tokens", developer_role=False),
+            dialect=Dialect(
+                max_tokens_field="max_tokens", developer_role=False, json_schema="json_object"
+            ),
         ),
         ProviderConfig(
             "perplexity",
@@ -202,18 +208,21 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                json_schema="plain",
                 efforts=("off", "low", "medium", "high", "max"),
                 stream_end="done",
             ),
         ),
         ProviderConfig(
-            "llamacpp", "http://127.0.0.1:8080/v1", dialect=Dialect(developer_role=False)
+            "llamacpp",
+            "http://127.0.0.1:8080/v1",
+            dialect=Dialect(developer_role=False, json_schema="plain"),
         ),
         ProviderConfig(
             "vllm",
             "http://127.0.0.1:8000/v1",
             reasoning_field_name="reasoning",
-            dialect=Dialect(max_tokens_field="max_completion_tokens"),
+            dialect=Dialect(max_tokens_field="max_completion_tokens", json_schema="plain"),
         ),
     )
 }

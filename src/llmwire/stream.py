@@ -28,6 +28,7 @@ from .errors import (
     TransportError,
 )
 from .folding import ChunkBuilder, close_open_parts
+from .output import finished
 from .request import LLMRequest, approx_chars
 from .transport import Outgoing, TransportResponse
 from .types import IncompleteReason, LLMChunk
@@ -66,6 +67,7 @@ class ReplyStream:
         self._decoder: StreamDecoder | None = None
         self._prepared: PreparedRequest | None = None
         self._clocks: Clocks | None = None
+        self._whole: LLMChunk | None = None  # the reply once it is whole, with its output
         self._failure: BaseException | None = None  # why the reply did not come to its end
         self._error: BackendError | None = None  # to be raised once the queue is empty
         self._attempt = 0
@@ -82,6 +84,8 @@ class ReplyStream:
         Parts that are still open are closed, and a tool call that is not whole is an
         `IncompleteToolCall`.
         """
+        if self._whole is not None:
+            return self._whole
         return close_open_parts(self._builder.result())
 
     @property
@@ -277,6 +281,12 @@ class ReplyStream:
         if self._clocks is not None:
             self._clocks.stop()
         self._backend.budget.earn()
+        if self._request.output is not None:
+            self._whole = self._finished(self.result)
+
+    def _finished(self, whole: LLMChunk) -> LLMChunk:
+        """The whole reply with what `output=` asked for. Raises `OutputError`."""
+        return finished(self._request, whole)
 
     def _drop_response(self) -> None:
         response, self._response = self._response, None

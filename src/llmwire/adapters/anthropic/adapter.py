@@ -13,8 +13,10 @@ from ...config import Dialect, ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError, UnsupportedError
 from ...history import Log
+from ...output import plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
+from ...schema import ANTHROPIC, PLAIN
 from ...types import Adaptation, LLMChunk
 from ..base import (
     Headers,
@@ -169,12 +171,17 @@ class AnthropicAdapter:
             )
         fit_prefill(turns, traits, f"messages[{len(request.messages) - 1}]", log)
 
+        word = dialect.json_schema or ("strict" if traits.schema else "prompt")
+        rules = {"strict": ANTHROPIC, "closed": ANTHROPIC, "plain": PLAIN}.get(word)
+        plan = plan_output(request, rules, log, object_mode=False)
+        if plan is not None and plan.instruction:
+            system.append({"type": "text", "text": plan.instruction})
         cache = dialect.prompt_cache
         body: dict[str, Any] = {"model": request.model.name, "max_tokens": thinking.max_tokens}
         if system:
             body["system"] = encode.cached_system(system, cache)
         if request.tools:
-            body["tools"] = settings.tools_of(request)
+            body["tools"] = settings.tools_of(request, log)
         choice = settings.tool_choice_of(request, dialect, traits, thinking, log)
         if choice is not None:
             body["tool_choice"] = choice
@@ -182,6 +189,9 @@ class AnthropicAdapter:
             body["thinking"] = thinking.config
         if thinking.effort is not None:
             body["output_config"] = {"effort": thinking.effort}
+        if plan is not None and plan.mode == "schema":
+            form = {"type": "json_schema", "schema": plan.schema}
+            body["output_config"] = {**body.get("output_config", {}), "format": form}
         body |= settings.sampling_of(request, dialect, traits, thinking, version, log)
         body |= settings.other_fields(request, log)
         if request.stream:

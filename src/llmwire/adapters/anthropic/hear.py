@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from ...config import ModelConfig, ThinkingLevel
 from ...errors import InvalidRequestError
-from ...request import LLMRequest
+from ...request import LLMRequest, OutputFormat
 from ...types import (
     JSON,
     AvailableFunction,
@@ -65,8 +65,14 @@ class ToolChoice(Struct):
     disable_parallel_tool_use: bool | None = None
 
 
+class Form(Struct):
+    type: str
+    schema: dict[str, JSON] | None = None
+
+
 class OutputConfig(Struct):
     effort: str | None = None
+    format: Form | None = None
 
 
 class Metadata(Struct):
@@ -258,6 +264,7 @@ def request_of(body: Body, heard: Heard, traits: ModelTraits) -> LLMRequest:
         if t.type in (None, "custom")
     )
     choice = body.tool_choice
+    form = body.output_config.format if body.output_config else None
     metadata = {}
     if body.metadata is not None and body.metadata.user_id is not None:
         metadata["user_id"] = body.metadata.user_id
@@ -275,6 +282,7 @@ def request_of(body: Body, heard: Heard, traits: ModelTraits) -> LLMRequest:
         stop=tuple(body.stop_sequences or ()),
         parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
         metadata=metadata,
+        output=OutputFormat(form.schema) if form else None,
     )
 
 

@@ -12,7 +12,9 @@ from msgspec import Struct
 from ...config import THINKING_LEVELS, Dialect, ThinkingLevel
 from ...errors import UnsupportedError
 from ...history import Log
+from ...output import fit_tool
 from ...request import LLMRequest
+from ...schema import ANTHROPIC
 from ...types import JSON, AvailableTool
 from .models import ANSWER_ROOM, BUDGETS, MIN_BUDGET, ModelTraits, takes_sampling
 
@@ -236,17 +238,17 @@ def other_fields(request: LLMRequest, log: Log) -> dict[str, JSON]:
     return fields
 
 
-def tools_of(request: LLMRequest) -> list[dict[str, JSON]]:
+def tools_of(request: LLMRequest, log: Log) -> list[dict[str, JSON]]:
     """The tools; a schema's root says that it is an object, which this wire demands."""
     out: list[dict[str, JSON]] = []
-    for tool in request.tools:
+    for i, tool in enumerate(request.tools):
         function = tool.function
         entry: dict[str, JSON] = {"name": function.name}
         if function.description:
             entry["description"] = function.description
-        schema = function.parameters
+        schema, strict = fit_tool(function, ANTHROPIC, log, f"tools[{i}].function")
         entry["input_schema"] = schema if "type" in schema else {"type": "object", **schema}
-        if function.strict is not None:
-            entry["strict"] = function.strict
+        if strict is not None:
+            entry["strict"] = strict
         out.append(entry)
     return out

@@ -10,13 +10,16 @@ from collections.abc import Iterable
 
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
 from ...history import Log
+from ...output import OutputPlan, fit_tool, plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
+from ...schema import MISTRAL, OPENAI, PLAIN, SchemaRules
 from ...types import JSON, AvailableTool, Native
 from .messages import MessageWriter
 from .models import ModelTraits, traits_of
 
-EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
+SCHEMA_RULES: dict[str, SchemaRules] = {"strict": OPENAI, "closed": MISTRAL, "plain": PLAIN}
+"""The rules behind the words of `Dialect.json_schema`; the others name no schema mode."""
 
 
 def prepare_body(
@@ -46,6 +49,7 @@ def prepare_body(
             body["metadata"] = request.metadata
         else:
             log.add("dropped", "metadata", "the server takes none", request.metadata)
+    plan = _add_output(body, request, dialect, traits, log)
     if request.stream:
         body["stream"] = True
         options: dict[str, JSON] = {}
@@ -65,6 +69,8 @@ def prepare_body(
         replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
     messages = writer.prepare_messages(request.messages)
+    if plan is not None and plan.instruction:
+        messages = _with_instruction(messages, plan.instruction)
     body.update(request.extra_body)
     body["messages"] = body.pop("messages", messages)
     return body
@@ -76,16 +82,54 @@ def _takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
     return traits is not None and traits.developer
 
 
+# --- the form of the reply ---
+
+
+def _add_output(
+    body: dict[str, JSON],
+    request: LLMRequest,
+    dialect: Dialect,
+    traits: ModelTraits | None,
+    log: Log,
+) -> OutputPlan | None:
+    by_model = "json_object" if traits is not None and not traits.schema else "strict"
+    word = dialect.json_schema or by_model
+    plan = plan_output(request, SCHEMA_RULES.get(word), log, object_mode=word != "prompt")
+    if plan is None or request.output is None or plan.mode == "text":
+        return plan
+    if plan.mode == "object":
+        body["response_format"] = {"type": "json_object"}
+        return plan
+    form = {"name": request.output.name, "schema": plan.schema, "strict": plan.strict}
+    body["response_format"] = {"type": "json_schema", "json_schema": form}
+    return plan
+
+
+def _with_instruction(messages: list[dict[str, JSON]], text: str) -> list[dict[str, JSON]]:
+    """The messages with one more paragraph at the end of the system prompt."""
+    first = messages[0] if messages else {}
+    if first.get("role") not in ("system", "developer"):
+        return [{"role": "system", "content": text}, *messages]
+    content = first["content"]
+    if isinstance(content, str):
+        content = f"{content}\n\n{text}"
+    else:
+        content = [*content, {"type": "text", "text": text}]
+    return [{**first, "content": content}, *messages[1:]]
+
+
 # --- tools ---
 
 
-def tool_entry(tool: AvailableTool) -> dict[str, JSON]:
+def tool_entry(
+    tool: AvailableTool, rules: SchemaRules | None, log: Log, path: str
+) -> dict[str, JSON]:
     function: dict[str, JSON] = {"name": tool.function.name}
     if tool.function.description:
         function["description"] = tool.function.description
-    function["parameters"] = tool.function.parameters or EMPTY_SCHEMA
-    if tool.function.strict is not None:
-        function["strict"] = tool.function.strict
+    function["parameters"], strict = fit_tool(tool.function, rules, log, f"{path}.function")
+    if strict is not None:
+        function["strict"] = strict
     return {"type": "function", "function": function}
 
 
@@ -100,7 +144,10 @@ def _add_tools(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log
     if choice == "none" and "none" not in dialect.tool_choices:
         log.add("dropped", "tools", "the server can't be told not to call one")
         return
-    body["tools"] = [tool_entry(t) for t in request.tools]
+    rules = SCHEMA_RULES.get(dialect.json_schema or "strict")
+    body["tools"] = [
+        tool_entry(tool, rules, log, f"tools[{i}]") for i, tool in enumerate(request.tools)
+    ]
     if choice is not None:
         body["tool_choice"] = _tool_choice(choice, dialect, log)
     if request.parallel_tool_calls is not None:

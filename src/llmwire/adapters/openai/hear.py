@@ -15,7 +15,9 @@ import msgspec
 
 from ...config import THINKING_LEVELS, ModelConfig, ThinkingLevel
 from ...errors import HistoryRejectedError, InvalidRequestError
-from ...request import LLMRequest
+from ...request import LLMRequest, OutputFormat
+from ...schema import OPENAI
+from ...schema.faults import faults
 from ...types import (
     JSON,
     AudioPart,
@@ -49,6 +51,7 @@ _READ = frozenset((
     "model", "messages", "tools", "tool_choice", "temperature", "top_p", "top_k", "max_tokens",
     "max_completion_tokens", "stop", "seed", "random_seed", "parallel_tool_calls", "metadata",
     "stream", "stream_options", "reasoning_effort", "reasoning", "thinking", "enable_thinking",
+    "response_format",
 ))  # fmt: skip
 
 
@@ -287,10 +290,41 @@ class RequestReader:
             tools=tools,
             tool_choice=_choice(body.get("tool_choice"), tools),
             thinking=_level(body),
+            output=self._output(body.get("response_format")),
             stop=(stop,) if isinstance(stop, str) else tuple(str(s) for s in stop or ()),
             extra_body=rest,
             **msgspec.structs.asdict(checked),
         )
+
+    def _output(self, form: JSON) -> OutputFormat | None:
+        """The form of the reply; a schema may stand beside its name or in `json_schema`."""
+        kind = form.get("type") if isinstance(form, dict) else None
+        if kind in (None, "text"):
+            return None
+        if kind == "json_object":
+            return OutputFormat()
+        if kind != "json_schema":
+            raise refuse(
+                f"Invalid value: {kind!r}. Supported values are: 'json_object', 'json_schema', "
+                "and 'text'.",
+                "response_format.type",
+                "invalid_value",
+            )
+        inner = form.get("json_schema", form)
+        schema = inner.get("schema") if isinstance(inner, dict) else None
+        if not isinstance(schema, dict):
+            place = "response_format.json_schema.schema"
+            code = "missing_required_parameter"
+            raise refuse(f"Missing required parameter: '{place}'.", place, code)
+        name, strict = str(inner.get("name") or "output"), bool(inner.get("strict"))
+        if strict:
+            self.check_schema(schema, name)
+        return OutputFormat(schema, name, strict)
+
+    def check_schema(self, schema: dict[str, Any], name: str) -> None:
+        for place, what in faults(schema, OPENAI):
+            message = f"Invalid schema for response_format '{name}': In context={place}, {what}"
+            raise refuse(message, "response_format", "invalid_json_schema")
 
     def _message(self, message: dict[str, Any]) -> LLMMessage:
         role, content = message["role"], message.get("content")

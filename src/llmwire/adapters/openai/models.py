@@ -30,6 +30,8 @@ class ModelTraits(Struct, frozen=True):
     stop: bool = False
     """Whether stop sequences are taken; reasoning models refuse them."""
     tools_while_reasoning: bool = True
+    schema: bool = True
+    """Whether `response_format` takes a schema; from GPT-4o on."""
 
 
 _OLD = ModelTraits(max_tokens_field="max_tokens", developer=False, stop=True)
@@ -37,6 +39,10 @@ _TRAITS: tuple[tuple[re.Pattern[str], ModelTraits | None], ...] = tuple(
     (re.compile(pattern), traits)
     for pattern, traits in (
         (r"gpt-oss", ModelTraits(_O, max_tokens_field="max_tokens", developer=False, stop=True)),
+        (
+            r"gpt-(3|4($|-))",
+            ModelTraits(max_tokens_field="max_tokens", developer=False, stop=True, schema=False),
+        ),
         (r"(gpt-(3|4|audio|realtime)|chatgpt-4)", _OLD),
         (r"(gpt-.*chat-latest|chatgpt-)", ModelTraits(stop=True)),
         (r"o[134](-|$)", ModelTraits(_O, "never")),
