@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "schema",
         "typed",
         "output",
+        "docstrings",
         "tools",
         "media",
         "caching",

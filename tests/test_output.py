@@ -199,7 +199,7 @@ MISFITS: list[tuple[Any, str, str, str]] = [
     (list[Point], '{"values": []}', "$", "'value'"),
     (City, '{"name": "A", "people": -1}', "$.people", "greater than or equal to 0"),
     (City, '{"name": "A", "people": 1, "parts": [{"name": 1}]}', "$.parts[0].name", "string"),
-    (list[City], '{"value": [{"name": "A", "people": -1}]}', "$[0]", "at $.people"),
+    (list[City], '{"value": [{"name": "A", "people": -1}]}', "$[0].people", "greater"),
     ({"type": "object", "properties": {"a": {"minLength": 2}}}, '{"a": "x"}', "$.a", "at least 2"),
     ({"type": "array", "items": {"type": "integer"}}, '{"value": [1, "x"]}', "$.value[1]", "string"),
     ("json", "[]", "$", "object"),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .connection import Connection as Connection
     from .connection import connect as connect
     from .error_builder import BackendErrorBuilder as BackendErrorBuilder
+    from .errors import ArgumentsError as ArgumentsError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BackendError as BackendError
     from .errors import ConfigError as ConfigError
@@ -65,6 +66,8 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .request import OutputFormat as OutputFormat
     from .retry import RetryPolicy as RetryPolicy
     from .stream import ReplyStream as ReplyStream
+    from .tools import FunctionTool as FunctionTool
+    from .tools import tool as tool
     from .transport import Transport as Transport
     from .transport import TransportResponse as TransportResponse
     from .types import Adaptation as Adaptation
@@ -110,7 +113,7 @@ _PLACES = {
     "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
     "error_builder": "BackendErrorBuilder",
-    "errors": "AuthenticationError BackendError ConfigError ConflictError ContentFilterError "
+    "errors": "ArgumentsError AuthenticationError BackendError ConfigError ConflictError ContentFilterError "
     "ContextTooLongError DecodeError HistoryRejectedError IncompleteStreamError "
     "InvalidRequestError ModelNotFoundError NotFoundError OutputError OverloadedError PayloadSummary "
     "PermissionDeniedError QuotaError RateLimitError RequestTooLargeError ServerError "
@@ -120,6 +123,7 @@ _PLACES = {
     "request": "LLMRequest OutputFormat",
     "retry": "RetryPolicy",
     "stream": "ReplyStream",
+    "tools": "FunctionTool tool",
     "transport": "Transport TransportResponse",
     "types": "Adaptation AudioPart AvailableFunction AvailableTool BytesSource CompactionPart "
     "FilePart FileSource FunctionCall ImagePart IncompleteToolCall LLMChunk LLMMessage LLMUsage "

@@ -17,6 +17,7 @@ from .output import output_format
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
+from .tools import FunctionTool, definitions_of
 from .transport import HTTPTransport, Transport, TransportResponse, transport_for
 from .types import JSON, AvailableTool, LLMChunk, LLMMessage, StrToolChoice
 
@@ -37,11 +38,11 @@ class CallOptions(TypedDict, total=False):
 
     temperature: float | None
     """None: the model's own default."""
-    tools: Sequence[AvailableTool] | None
-    """What the model may call."""
+    tools: Sequence[AvailableTool | FunctionTool[..., Any]] | None
+    """What the model may call; `llmwire.tool` makes one of a function."""
     max_tokens: int | None
     """The most tokens to write, reasoning included. None: the model's or the wire's own limit."""
-    tool_choice: StrToolChoice | AvailableTool | None
+    tool_choice: StrToolChoice | AvailableTool | FunctionTool[..., Any] | None
     """`auto`, `none`, `any` or `required` (some tool), or one tool. Not sent without tools."""
     extra_headers: Mapping[str, str] | None
     """Replace ours (and the provider's) of the same name, whatever its case."""
@@ -250,14 +251,14 @@ class GenericBackend:
             raise TypeError(f"unexpected argument {', '.join(sorted(unknown))}")
         if isinstance(model, str):
             model = ModelConfig(model, self.provider.name)
-        temperature = options.get("temperature")
+        temperature, choice = options.get("temperature"), options.get("tool_choice")
         return LLMRequest(
             model=model,
             messages=_checked(messages),
             temperature=model.temperature if temperature is None else temperature,
-            tools=tuple(options.get("tools") or ()),
+            tools=definitions_of(options.get("tools") or ()),
             max_tokens=options.get("max_tokens"),
-            tool_choice=options.get("tool_choice"),
+            tool_choice=choice.definition if isinstance(choice, FunctionTool) else choice,
             stream=stream,
             thinking=options.get("thinking") or model.thinking,
             top_p=options.get("top_p"),

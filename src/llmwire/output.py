@@ -62,7 +62,7 @@ def output_format(asked: Any) -> OutputFormat | None:
 def _form_of_type(kind: Any) -> OutputFormat:
     try:
         schema = schema_of(kind)
-    except (TypeError, NotImplementedError) as e:
+    except TypeError as e:
         raise TypeError(f"output: {e}") from None
     return _form(schema, getattr(kind, "__name__", "output"), kind)
 

@@ -6,6 +6,7 @@ What msgspec knows (Structs, dataclasses, TypedDicts, enums, Literals, container
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -37,7 +38,7 @@ def schema_of(kind: Any) -> Schema:
 
     def hook(inner: Any) -> Schema:
         if not is_model(inner):
-            raise NotImplementedError
+            raise TypeError(f"JSON has no values of {inner!r}")
         schema = dict(inner.model_json_schema())
         definitions = schema.pop("$defs", {})
         names = {f"#/$defs/{n}": f"#/$defs/{inner.__name__}_{n}" for n in definitions}
@@ -85,7 +86,7 @@ def _as_model(kind: Any, value: Any) -> Any:
         return kind.model_validate(value)
     except ValueError as e:
         path, what = _explained(e)
-        raise ValueError(what if path == "$" else f"{what} (at {path})") from None
+        raise ValueError(f"{what} (at {path})") from None
 
 
 def _explained(e: Exception) -> tuple[str, str]:
@@ -96,4 +97,10 @@ def _explained(e: Exception) -> tuple[str, str]:
         steps = (f"[{s}]" if isinstance(s, int) else f".{s}" for s in first.get("loc", ()))
         return "$" + "".join(steps), str(first.get("msg", e))
     what, _, at = str(e).partition(" - at `")
-    return at.rstrip("`") or "$", what or type(e).__name__
+    path = at.rstrip("`") or "$"
+    if inner := _IN_MODEL.fullmatch(what):
+        what, path = inner[1], path + inner[2]
+    return path, what or type(e).__name__
+
+
+_IN_MODEL = re.compile(r"(.*) \(at \$(.*)\)", re.DOTALL)  # what `_as_model` raises
