@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .config import Timeouts as Timeouts
     from .connection import Connection as Connection
     from .connection import connect as connect
+    from .content import audio as audio
+    from .content import file as file
+    from .content import image as image
     from .error_builder import BackendErrorBuilder as BackendErrorBuilder
     from .errors import ArgumentsError as ArgumentsError
     from .errors import AuthenticationError as AuthenticationError
@@ -112,6 +115,7 @@ _PLACES = {
     "backend": "GenericBackend TokenCount",
     "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
+    "content": "audio file image",
     "error_builder": "BackendErrorBuilder",
     "errors": "ArgumentsError AuthenticationError BackendError ConfigError ConflictError ContentFilterError "
     "ContextTooLongError DecodeError HistoryRejectedError IncompleteStreamError "

@@ -13,7 +13,9 @@ from .adapters.base import Headers, PreparedRequest, TokenCounter
 from .auth import GoogleTokens, authorize
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import ConfigError, DecodeError, NotFoundError, OutputError, UnsupportedError
+from .media import check_body
 from .output import output_format
+from .providers import dialect_of
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
@@ -212,6 +214,7 @@ class GenericBackend:
             raise UnsupportedError(f"the request can't be written as JSON: {e}") from None
         if not prepared.base_url:
             raise ConfigError(f"provider {self.provider.name!r} has no api_base")
+        check_body(prepared.body, dialect_of(self.provider).max_request_bytes)
         return prepared
 
     async def authorized(

@@ -108,6 +108,14 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     only knows a mode for any JSON (DeepSeek, Z.ai, Qwen, MiniMax), so the prompt has the schema.
     `prompt`: not even that. None: strict, but for models known to lack it."""
 
+    # Sizes, on every wire: what is larger is refused here, with its place, before it is sent
+    max_image_bytes: int | None = None
+    """The largest image inside a request, in bytes before base64. Anthropic: 10 MiB of base64."""
+    max_file_bytes: int | None = None
+    """The largest document or sound inside a request, in bytes before base64. Bedrock: 4.5 MB."""
+    max_request_bytes: int = 512 * 1024 * 1024
+    """The largest body. Anthropic: 32 MB. By default a bound that only stops mistakes."""
+
     # Chat Completions: the history
     merge_user_messages: bool = False
     """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""

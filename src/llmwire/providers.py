@@ -51,7 +51,9 @@ PROVIDERS: dict[str, ProviderConfig] = {
             "https://api.anthropic.com",
             "ANTHROPIC_API_KEY",
             "anthropic",
-            dialect=Dialect(),
+            # Images: as clients met it (kolega-code #354, 2026-07-28); the request: Anthropic's
+            # vision guide, read 2026-11-25.
+            dialect=Dialect(max_image_bytes=7_864_320, max_request_bytes=32 * 1024 * 1024),
         ),
         ProviderConfig("vertex-anthropic", "", "", "vertex-anthropic", dialect=Dialect()),
         ProviderConfig(

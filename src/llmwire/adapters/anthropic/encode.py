@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from ...history import (
     issued_by,
     pair_tool_calls,
 )
+from ...media import base64_of, check_size
 from ...types import (
     JSON,
     AudioPart,
@@ -296,11 +296,15 @@ class _Writer:
         source = part.source
         if isinstance(source, BytesSource) and source.media_type not in IMAGE_TYPES:
             raise _unsupported(path, f"an image of type {source.media_type}")
+        if isinstance(source, BytesSource):
+            check_size(source.data, self._dialect.max_image_bytes, path, "an image")
         return {"type": "image", "source": self._source(source, path)}
 
     def _document(self, part: FilePart, path: str) -> dict[str, JSON]:
         source = part.source
         made: dict[str, JSON]
+        if isinstance(source, BytesSource):
+            check_size(source.data, self._dialect.max_file_bytes, path, "a file")
         if isinstance(source, BytesSource) and source.media_type.startswith("text/"):
             try:
                 text = source.data.decode()
@@ -318,7 +322,7 @@ class _Writer:
 
     def _source(self, source: Source, path: str) -> dict[str, JSON]:
         if isinstance(source, BytesSource):
-            data = base64.b64encode(source.data).decode()
+            data = base64_of(source.data)
             return {"type": "base64", "media_type": source.media_type, "data": data}
         if isinstance(source, FileSource):
             if source.provider not in ("", self._provider.name):

@@ -6,7 +6,6 @@ reference 1.2, 1.4, 4, 8.2 (2026-11-22).
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -22,6 +21,7 @@ from ...history import (
     merge_consecutive_user_messages,
     pair_tool_calls,
 )
+from ...media import base64_of, check_size, data_uri
 from ...types import (
     JSON,
     AudioPart,
@@ -171,15 +171,19 @@ class MessageWriter:
         """Tool results in messages of their own; images that can't stand in them right after."""
         out: list[LLMMessage] = []
         images: list[Part] = []
-        for message in messages:
+        for i, message in enumerate(messages):
             results = [p for p in message.parts if isinstance(p, ToolResultPart)]
             if not results and images:
                 out.append(new_message(Role.user, tuple(images)))
                 images = []
             for result in results:
                 if isinstance(result.content, tuple) and not self._dialect.tool_result_images:
+                    path = self._log.path(result, i, message.parts.index(result))
                     result, lifted = _without_images(result)
                     images += lifted
+                    if lifted:
+                        reason = "no images in tool results: a user message after them has it"
+                        self._log.add("moved", path, reason)
                 out.append(new_message(Role.tool, (result,)))
             rest = tuple(p for p in message.parts if not isinstance(p, ToolResultPart))
             if rest and results:
@@ -233,6 +237,7 @@ class MessageWriter:
     def _media(self, part: Part, path: str) -> dict[str, JSON]:
         """An image, a sound or a document. Raises `UnsupportedError` for a source it can't have."""
         mistral = self._dialect.content_parts == "mistral"
+        self._check_size(part, path)
         if isinstance(part, ImagePart):
             if isinstance(part.source, FileSource):
                 _refuse(path, "an image by its file id")
@@ -245,7 +250,7 @@ class MessageWriter:
                 return {"type": "input_audio", "input_audio": part.source.url}
             if not isinstance(part.source, BytesSource):
                 _refuse(path, "sound that is not in the message itself")
-            data = b64encode(part.source.data).decode()
+            data = base64_of(part.source.data)
             if mistral:
                 return {"type": "input_audio", "input_audio": data}
             return {"type": "input_audio", "input_audio": {"data": data, "format": part.format}}
@@ -260,6 +265,13 @@ class MessageWriter:
             _refuse(path, "a document by its address")
         file: dict[str, JSON] = {"filename": part.filename} if part.filename else {}
         return {"type": "file", "file": {**file, "file_data": _address(part.source)}}
+
+    def _check_size(self, part: Part, path: str) -> None:
+        source = part.source if isinstance(part, ImagePart | AudioPart | FilePart) else None
+        if isinstance(source, BytesSource):
+            is_image = isinstance(part, ImagePart)
+            limit = self._dialect.max_image_bytes if is_image else self._dialect.max_file_bytes
+            check_size(source.data, limit, path, "an image" if is_image else "a file")
 
     # --- the assistant's messages ---
 
@@ -378,7 +390,7 @@ def _payload(part: Part, key: str) -> JSON:
 
 def _address(source: Source) -> str:
     if isinstance(source, BytesSource):
-        return f"data:{source.media_type};base64,{b64encode(source.data).decode()}"
+        return data_uri(source.data, source.media_type)
     assert isinstance(source, UrlSource)
     return source.url
 
