@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters.vertex import VertexAnthropicAdapter as VertexAnthropicAdapter
     from .backend import GenericBackend as GenericBackend
     from .backend import TokenCount as TokenCount
+    from .caching import CacheBreak as CacheBreak
+    from .caching import explain_cache as explain_cache
     from .config import Dialect as Dialect
     from .config import ModelConfig as ModelConfig
     from .config import ProviderConfig as ProviderConfig
@@ -113,6 +115,7 @@ _PLACES = {
     "adapters.reasoning": "ReasoningAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
+    "caching": "CacheBreak explain_cache",
     "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
     "content": "audio file image",

@@ -65,6 +65,12 @@ class CallOptions(TypedDict, total=False):
     output: Any
     """What the text is to be: a type (msgspec Struct, dataclass, TypedDict, pydantic model,
     `list[...]` and others), a JSON Schema, or `"json"` for any object. The value is `reply.output`."""
+    cache_key: str | None
+    """Calls with the same key share a cached prefix, where the wire has such a key."""
+    previous_response_id: str | None
+    """Go on from a reply that the provider stored, with new messages only (Responses)."""
+    store: bool | None
+    """Whether the provider may store the reply. None: no, where the wire can say so."""
     extra_body: Mapping[str, JSON] | None
     """Merged over the request body's top level, unchecked."""
 
@@ -271,6 +277,9 @@ class GenericBackend:
             parallel_tool_calls=options.get("parallel_tool_calls"),
             metadata=dict(options.get("metadata") or {}),
             output=output_format(options.get("output")),
+            cache_key=options.get("cache_key"),
+            previous_response_id=options.get("previous_response_id"),
+            store=options.get("store"),
             extra_body=dict(options.get("extra_body") or {}),
         )
 

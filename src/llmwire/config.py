@@ -108,6 +108,17 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     only knows a mode for any JSON (DeepSeek, Z.ai, Qwen, MiniMax), so the prompt has the schema.
     `prompt`: not even that. None: strict, but for models known to lack it."""
 
+    # Prompt caching
+    cache_key: bool = False
+    """Whether the body takes prompt_cache_key (OpenAI, Mistral, Fireworks)."""
+    affinity_header: str = ""
+    """A header that gets the cache key too, so that calls with it meet on one machine (Mistral)."""
+    cache_marks: Literal["breakpoint", "cache_control"] | None = None
+    """How parts of a chat are marked as worth caching: prompt_cache_breakpoint, or Anthropic's
+    cache_control (OpenRouter, Qwen). None: by model, GPT-5.6 and later; others cache by themselves."""
+    store: bool = False
+    """Whether the service can store replies of this wire (OpenAI); else `store` is dropped."""
+
     # Sizes, on every wire: what is larger is refused here, with its place, before it is sent
     max_image_bytes: int | None = None
     """The largest image inside a request, in bytes before base64. Anthropic: 10 MiB of base64."""
@@ -152,7 +163,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     bearer: bool = False
     """Send the key as `Authorization: Bearer` instead of `x-api-key`."""
     prompt_cache: bool = True
-    """Put cache_control on the system prompt and on the last user block."""
+    """Put cache_control on the system prompt and on the last user block, unless the request marks
+    itself what is worth caching."""
     replay_unsigned_thinking: bool = False
     """Kimi's and DeepSeek's Messages endpoints want thinking back though it has no signature."""
     thinking_display: Literal["summarized", "omitted"] | None = "summarized"

@@ -61,6 +61,11 @@ class Log:
     def done(self) -> tuple[Adaptation, ...]:
         return tuple(self.entries)
 
+    @property
+    def original(self) -> Sequence[LLMMessage]:
+        """The messages whose places the paths name."""
+        return self._original or ()
+
     def reads(self, messages: Sequence[LLMMessage]) -> None:
         """Every function of this module says what it was given; the first one's paths count."""
         if self._original is None:
@@ -176,7 +181,7 @@ def _without_state(part: Part, log: Log, i: int, j: int) -> Part | None:
         return TextPart(part.text)
     if isinstance(part, TextPart) and part.citations:
         log.add("dropped", f"{path}.citations", f"citations issued by {origin}")
-        return TextPart(part.text)
+        return TextPart(part.text, cache=part.cache)
     return replace(part, native=None)
 
 
@@ -264,7 +269,7 @@ def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage
     out: list[LLMMessage] = []
     for i, message in enumerate(messages):
         if message.role is Role.tool and rest[i]:
-            out.append(new_message(Role.user, tuple(rest[i])))
+            out.append(new_message(Role.user, tuple(rest[i]), cache=message.cache))
         elif rest[i] or not message.parts:
             out.append(_with(message, rest[i]))
         if i in turns:
@@ -304,7 +309,11 @@ def _as_results(message: LLMMessage) -> Sequence[Part]:
 
 def _orphan(result: ToolResultPart, original: Part, i: int, j: int, log: Log) -> list[Part]:
     """What the user says in place of a result that answers nothing."""
-    content = (TextPart(result.content),) if isinstance(result.content, str) else result.content
+    content = (
+        (TextPart(result.content, cache=result.cache),)
+        if isinstance(result.content, str)
+        else result.content
+    )
     parts: list[Part] = [p for p in content if not (type(p) is TextPart and not p.text)]
     path = log.path(original, i, j)
     for part in parts:
@@ -324,7 +333,7 @@ def _answers(turn: _Turn, messages: Sequence[LLMMessage], i: int, log: Log) -> l
         if message.role is Role.tool:
             out.append(_with(message, parts))
         else:
-            out.append(new_message(Role.tool, tuple(parts)))
+            out.append(new_message(Role.tool, tuple(parts), cache=message.cache))
     for j, call in turn.calls.items():
         if call.id not in turn.answered:
             path = log.path(call, i, j)
@@ -401,7 +410,7 @@ def merge_consecutive_user_messages(messages: Iterable[LLMMessage]) -> list[LLMM
         if not is_user or len(neighbours) == 1:
             out += neighbours
         else:
-            out.append(new_message(Role.user, _merged(neighbours)))
+            out.append(new_message(Role.user, _merged(neighbours), cache=neighbours[-1].cache))
     return out
 
 
@@ -417,7 +426,7 @@ def _merged(messages: list[LLMMessage]) -> tuple[Part, ...]:
 
     for message in messages:
         plain = [
-            type(p) is TextPart and not p.citations and p.native is None for p in message.parts
+            type(p) is TextPart and not (p.citations or p.native or p.cache) for p in message.parts
         ]
         if all(plain):
             texts.append(message.text)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ...caching import fit_marks, is_marked
 from ...config import Dialect, ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError, UnsupportedError
@@ -139,6 +140,9 @@ class AnthropicAdapter:
         version = dialect.anthropic_version or self._version(traits)
         issuer = issuer_of(request, provider)
         log = Log()
+        # Marks of the caller's own replace the automatic ones (wire reference 3.5).
+        cache = dialect.prompt_cache and not is_marked(request)
+        request = fit_marks(request, ("5m", "1h"), log, longest_first=True)
         messages = encode.fitted(request.messages, issuer, log)
         system, rest = encode.split_system(messages, log)
 
@@ -176,7 +180,6 @@ class AnthropicAdapter:
         plan = plan_output(request, rules, log, object_mode=False)
         if plan is not None and plan.instruction:
             system.append({"type": "text", "text": plan.instruction})
-        cache = dialect.prompt_cache
         body: dict[str, Any] = {"model": request.model.name, "max_tokens": thinking.max_tokens}
         if system:
             body["system"] = encode.cached_system(system, cache)

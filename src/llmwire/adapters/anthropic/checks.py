@@ -167,6 +167,18 @@ def check_breakpoints(body: JSON) -> None:
             f"Found {found}."
         )
 
+    least = "5m"
+    for block in reversed(list(_cacheable(body))):
+        control = block.get("cache_control")
+        ttl = control.get("ttl", "5m") if isinstance(control, dict) else None
+        if ttl == "5m" and least == "1h":
+            raise refusal(
+                "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' "
+                "cache_control block. Note that blocks are processed in the following order: "
+                "`tools`, `system`, `messages`."
+            )
+        least = ttl if ttl == "1h" else least
+
 
 def _cacheable(holder: JSON) -> Iterator[dict[str, JSON]]:
     """The request itself, its tools, and all blocks of prompt, messages and results."""

@@ -24,6 +24,7 @@ from ...types import (
     JSON,
     AudioPart,
     BytesSource,
+    CacheLifetime,
     CompactionPart,
     FilePart,
     FileSource,
@@ -48,10 +49,18 @@ IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 OPENING = "Begin."
 """What the user says first where the history has the assistant speak first: the wire wants it."""
 
-_CACHED = {"type": "ephemeral"}
+_CACHED: dict[str, JSON] = {"type": "ephemeral"}
 _CACHEABLE = ("text", "image", "tool_result", "document")
 _STRICT = msgspec.json.Decoder()
 _SYSTEM = (Role.system, Role.developer)
+
+
+def marked(block: dict[str, JSON], cache: CacheLifetime | None) -> dict[str, JSON]:
+    """The block as the end of a prefix that is worth caching, if it is marked so."""
+    if cache is not None:
+        block["cache_control"] = _CACHED if cache == "default" else {**_CACHED, "ttl": cache}
+    return block
+
 
 Kind = str
 Entry = tuple[Kind, Any]
@@ -96,13 +105,17 @@ def split_system(
         if message.role not in _SYSTEM:
             rest.append((i, message))
             continue
-        texts = [p.text for p in message.parts if type(p) is TextPart and p.text.strip()]
+        texts = [p for p in message.parts if type(p) is TextPart and p.text.strip()]
+        if not texts:
+            continue
+        cache = message.cache or texts[-1].cache
         if not rest:
-            system += [{"type": "text", "text": text} for text in texts]
-        elif texts:
+            system += [marked({"type": "text", "text": p.text}, p.cache) for p in texts]
+            marked(system[-1], cache)
+        else:
             log.add("substituted", f"messages[{i}]", "a later system message became a user text")
-            text = "\n\n".join(texts)
-            part = TextPart(f"<system>\n{text}\n</system>")
+            text = "\n\n".join(p.text for p in texts)
+            part = TextPart(f"<system>\n{text}\n</system>", cache=cache)
             rest.append((i, new_message(Role.user, (part,))))
     return system, rest
 
@@ -124,14 +137,25 @@ def turns_of(
         if message.name and message.role is not Role.tool:
             log.add("dropped", f"{path}.name", "this wire names no speakers", message.name)
         turn = turns[-1] if turns and turns[-1].role == role else Turn(role, path)
-        before = len(turn.results) + len(turn.others)
+        results, others = len(turn.results), len(turn.others)
         for j, part in enumerate(message.parts):
             writer.write(part, turn, f"{path}.parts[{j}]")
-        if len(turn.results) + len(turn.others) == before:
+        if message.cache is not None:
+            _mark_last([*turn.results[results:], *turn.others[others:]], message.cache, path, log)
+        if len(turn.results) + len(turn.others) == results + others:
             log.add("dropped", path, "a message without content")
         elif not turns or turns[-1] is not turn:
             turns.append(turn)
     return _sound(turns, log)
+
+
+def _mark_last(entries: list[Entry], cache: CacheLifetime, path: str, log: Log) -> None:
+    """The mark of a message, on the last of its blocks that can have one."""
+    for kind, block in reversed(entries):
+        if kind not in THINKING and isinstance(block, dict):
+            marked(block, cache)
+            return
+    log.add("dropped", f"{path}.cache", "the message has no block that can be marked", cache)
 
 
 def _sound(turns: list[Turn], log: Log) -> list[Turn]:
@@ -248,7 +272,7 @@ class _Writer:
             block["citations"] = list(part.citations)
         elif part.citations:  # a 400 from API version 2026-10-21 on
             self._log.add("dropped", f"{path}.citations", "a user's text can't have citations")
-        return block
+        return marked(block, part.cache)
 
     def _thinking(self, part: ReasoningPart, path: str) -> dict[str, JSON] | None:
         unsigned = self._dialect.replay_unsigned_thinking
@@ -298,7 +322,7 @@ class _Writer:
             raise _unsupported(path, f"an image of type {source.media_type}")
         if isinstance(source, BytesSource):
             check_size(source.data, self._dialect.max_image_bytes, path, "an image")
-        return {"type": "image", "source": self._source(source, path)}
+        return marked({"type": "image", "source": self._source(source, path)}, part.cache)
 
     def _document(self, part: FilePart, path: str) -> dict[str, JSON]:
         source = part.source
@@ -318,7 +342,7 @@ class _Writer:
         block: dict[str, JSON] = {"type": "document", "source": made}
         if part.filename:
             block["title"] = part.filename
-        return block
+        return marked(block, part.cache)
 
     def _source(self, source: Source, path: str) -> dict[str, JSON]:
         if isinstance(source, BytesSource):
@@ -346,7 +370,7 @@ class _Writer:
                 block["content"] = content
         if part.is_error:
             block["is_error"] = True
-        return block
+        return marked(block, part.cache)
 
     def _result_content(self, part: ToolResultPart, turn: Turn, path: str) -> list[Any]:
         content: list[Any] = []

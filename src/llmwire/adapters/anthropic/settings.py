@@ -16,6 +16,7 @@ from ...output import fit_tool
 from ...request import LLMRequest
 from ...schema import ANTHROPIC
 from ...types import JSON, AvailableTool
+from .encode import marked
 from .models import ANSWER_ROOM, BUDGETS, MIN_BUDGET, ModelTraits, takes_sampling
 
 
@@ -235,6 +236,16 @@ def other_fields(request: LLMRequest, log: Log) -> dict[str, JSON]:
             log.add("dropped", f"metadata.{name}", "this wire has only user_id", value)
     if request.seed is not None:
         log.add("dropped", "seed", "this wire has none", request.seed)
+    if request.cache_key is not None:
+        log.add("dropped", "cache_key", "this wire has none: it finds prefixes by themselves")
+    if request.store:
+        log.add("dropped", "store", "this wire stores no replies", True)
+    if request.previous_response_id is not None:
+        raise UnsupportedError(
+            "previous_response_id: the Messages API stores no replies to go on from",
+            path="previous_response_id",
+            phase="prepare",
+        )
     return fields
 
 
@@ -250,5 +261,5 @@ def tools_of(request: LLMRequest, log: Log) -> list[dict[str, JSON]]:
         entry["input_schema"] = schema if "type" in schema else {"type": "object", **schema}
         if strict is not None:
             entry["strict"] = strict
-        out.append(entry)
+        out.append(marked(entry, tool.cache))
     return out

@@ -18,7 +18,7 @@ from ...history import Log
 from ...request import LLMRequest
 from ...types import LLMChunk
 from ..base import Headers, PreparedRequest, canonical_json
-from .encode import prepare_body
+from .encode import affinity, prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
 
@@ -43,10 +43,11 @@ class OpenAIAdapter:
         log = Log()
         body = prepare_body(request, provider, self.api, log)
         accept = "text/event-stream" if request.stream else "application/json"
+        headers = {"Content-Type": "application/json", "Accept": accept}
         return PreparedRequest(
             "POST",
             self.endpoint,
-            Headers({"Content-Type": "application/json", "Accept": accept}),
+            Headers(headers, affinity(request, provider)),
             canonical_json(body),
             provider.api_base,
             log.done(),

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...caching import fit_marks
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
+from ...errors import UnsupportedError
 from ...history import Log
 from ...output import OutputPlan, fit_tool, plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...schema import MISTRAL, OPENAI, PLAIN, SchemaRules
-from ...types import JSON, AvailableTool, Native
+from ...types import JSON, AvailableTool, CacheLifetime, Native
 from .messages import MessageWriter
 from .models import ModelTraits, traits_of
 
@@ -30,7 +32,10 @@ def prepare_body(
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
     dialect, traits = dialect_of(provider), traits_of(request.model.name)
+    marks = dialect.cache_marks or ("breakpoint" if traits and traits.breakpoints else "")
+    request = fit_marks(request, _LIFETIMES[marks], log, most=_MOST_MARKS[marks], tools=False)
     body: dict[str, JSON] = {"model": request.model.name}
+    _add_stored(body, request, dialect, log)
     _add_tools(body, request, dialect, log)
     level = _add_thinking(body, request, dialect, traits, log)
     _add_sampling(body, request, dialect, traits, level, log)
@@ -66,6 +71,7 @@ def prepare_body(
         log,
         reasoning_field=provider.reasoning_field_name,
         developer=_takes_developer(dialect, traits),
+        marks=marks,
         replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
     messages = writer.prepare_messages(request.messages)
@@ -74,6 +80,44 @@ def prepare_body(
     body.update(request.extra_body)
     body["messages"] = body.pop("messages", messages)
     return body
+
+
+_LIFETIMES: dict[str, tuple[CacheLifetime, ...]] = {
+    "breakpoint": ("30m", "12h"),
+    "cache_control": ("5m", "1h"),
+    "": (),
+}
+_MOST_MARKS = {"breakpoint": 80, "cache_control": 4, "": 0}
+"""OpenAI considers the latest 80 and writes the latest 4 (openai 3.57, PromptCacheOptions)."""
+
+
+def _add_stored(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log) -> None:
+    """What concerns earlier calls: the cache's key, and replies that the provider keeps."""
+    if request.cache_key is not None:
+        if dialect.cache_key:
+            body["prompt_cache_key"] = request.cache_key
+        else:
+            log.add("dropped", "cache_key", "the server takes none", request.cache_key)
+    if request.store:
+        if dialect.store:
+            body["store"] = True
+        else:
+            log.add("dropped", "store", "the server stores no replies", True)
+    if request.previous_response_id is not None:
+        raise UnsupportedError(
+            "previous_response_id: Chat Completions can't go on from a stored reply",
+            path="previous_response_id",
+            phase="prepare",
+        )
+
+
+def affinity(request: LLMRequest, provider: ProviderConfig) -> dict[str, str]:
+    """The header that brings calls with one cache key together, if the server has one.
+
+    A key that no header can hold stands in the body only.
+    """
+    name, key = dialect_of(provider).affinity_header, request.cache_key
+    return {name: key} if name and key and key.isascii() and key.isprintable() else {}
 
 
 def _takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:

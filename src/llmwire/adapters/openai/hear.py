@@ -51,7 +51,7 @@ _READ = frozenset((
     "model", "messages", "tools", "tool_choice", "temperature", "top_p", "top_k", "max_tokens",
     "max_completion_tokens", "stop", "seed", "random_seed", "parallel_tool_calls", "metadata",
     "stream", "stream_options", "reasoning_effort", "reasoning", "thinking", "enable_thinking",
-    "response_format",
+    "response_format", "prompt_cache_key", "store",
 ))  # fmt: skip
 
 
@@ -282,6 +282,8 @@ class RequestReader:
             "seed": body.get("random_seed") if seed is None else seed,
             "metadata": body.get("metadata") or {},
             "stream": bool(body.get("stream")),
+            "cache_key": body.get("prompt_cache_key"),
+            "store": body.get("store"),
         }
         checked = msgspec.convert(fields, _Settings)
         return LLMRequest(
@@ -373,7 +375,14 @@ class RequestReader:
     def _part(self, block: Any) -> Part:
         if isinstance(block, str):
             return TextPart(block)
-        kind = block.get("type")
+        part = self._unmarked(block)
+        mark = block.get("prompt_cache_breakpoint")
+        if isinstance(mark, dict) and isinstance(part, TextPart | ImagePart | FilePart):
+            return msgspec.structs.replace(part, cache=mark.get("ttl") or "default")
+        return part
+
+    def _unmarked(self, block: dict[str, Any]) -> Part:
+        kind: Any = block.get("type")
         value = block.get(kind)
         if kind == "text" and isinstance(value, str):
             return TextPart(value)
@@ -414,6 +423,8 @@ class _Settings(msgspec.Struct):
     seed: int | None = None
     metadata: dict[str, str] = {}
     stream: bool = False
+    cache_key: str | None = None
+    store: bool | None = None
 
 
 def _choice(choice: Any, tools: tuple[AvailableTool, ...]) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
+from msgspec.structs import replace
+
 from ...config import Dialect
 from ...errors import UnsupportedError
 from ...history import (
@@ -26,6 +28,7 @@ from ...types import (
     JSON,
     AudioPart,
     BytesSource,
+    CacheLifetime,
     CompactionPart,
     FilePart,
     FileSource,
@@ -62,6 +65,7 @@ class MessageWriter:
         reasoning_field: str = "reasoning_content",
         developer: bool = False,
         replay: bool = True,
+        marks: str = "",
     ) -> None:
         self._dialect = dialect
         self._issuer = issuer
@@ -69,6 +73,7 @@ class MessageWriter:
         self._field = reasoning_field
         self._developer = developer
         self._replay = replay
+        self._marks = marks
 
     def prepare_messages(self, messages: Sequence[LLMMessage]) -> list[dict[str, JSON]]:
         """Raises `UnsupportedError` with the path of what this wire can't say."""
@@ -83,7 +88,7 @@ class MessageWriter:
             fitted = merge_consecutive_user_messages(fitted)
         if dialect.assistant_after_tool:
             fitted = bridge_tool_to_user(fitted, log)
-        return [entry for message in fitted for entry in self._entries(message)]
+        return [entry for message in fitted for entry in self._marked(message)]
 
     # --- what can't be said ---
 
@@ -185,12 +190,16 @@ class MessageWriter:
                         reason = "no images in tool results: a user message after them has it"
                         self._log.add("moved", path, reason)
                 out.append(new_message(Role.tool, (result,)))
+            if results and message.role is Role.tool:
+                out[-1] = replace(out[-1], cache=message.cache)
             rest = tuple(p for p in message.parts if not isinstance(p, ToolResultPart))
             if rest and results:
                 if message.role is Role.tool:
                     images += rest
                 else:
-                    out.append(new_message(message.role, (*images, *rest), message.name))
+                    out.append(
+                        new_message(message.role, (*images, *rest), message.name, message.cache)
+                    )
                     images = []
             elif not results:
                 out.append(message)
@@ -199,6 +208,31 @@ class MessageWriter:
         return out
 
     # --- one message ---
+
+    def _marked(self, message: LLMMessage) -> list[dict[str, JSON]]:
+        """The message, and the marks that it has on the last of its content."""
+        entries = self._entries(message)
+        if self._marks and message.cache is not None and entries:
+            content = entries[-1].get("content")
+            if isinstance(content, str) and content:
+                content = [{"type": "text", "text": content}]
+            if isinstance(content, list) and content:
+                last = self._with_mark(content[-1], message.cache)
+                entries[-1] = {**entries[-1], "content": [*content[:-1], last]}
+            else:
+                i = next((i for i, m in enumerate(self._log.original) if m is message), -1)
+                path = f"messages[{i}].cache" if i >= 0 else "cache"
+                self._log.add("dropped", path, "the message has no content that can be marked")
+        return entries
+
+    def _with_mark(self, block: dict[str, JSON], cache: CacheLifetime | None) -> dict[str, JSON]:
+        if cache is None or not self._marks:
+            return block
+        name, kind = {
+            "breakpoint": ("prompt_cache_breakpoint", {"mode": "explicit"}),
+            "cache_control": ("cache_control", {"type": "ephemeral"}),
+        }[self._marks]
+        return {**block, name: kind if cache == "default" else {**kind, "ttl": cache}}
 
     def _entries(self, message: LLMMessage) -> list[dict[str, JSON]]:
         role = message.role
@@ -210,7 +244,7 @@ class MessageWriter:
         out: dict[str, JSON] = {"role": word}
         if message.name and self._dialect.speaker_names:
             out["name"] = message.name
-        if all(isinstance(p, TextPart) for p in message.parts):
+        if all(isinstance(p, TextPart) and not p.cache for p in message.parts):
             out["content"] = "\n\n".join(p.text for p in message.parts if isinstance(p, TextPart))
         else:
             out["content"] = [self._content(p) for p in message.parts]
@@ -225,14 +259,21 @@ class MessageWriter:
             out["content"] = result.text
         else:
             out["content"] = [self._content(p) for p in content]
+        if result.cache is not None and self._marks:
+            blocks = out["content"]
+            blocks = [{"type": "text", "text": blocks}] if isinstance(blocks, str) else blocks
+            out["content"] = [*blocks[:-1], self._with_mark(blocks[-1], result.cache)]
         return out
 
     def _content(self, part: Part) -> JSON:
         if isinstance(part, TextPart):
-            return {"type": "text", "text": part.text}
+            return self._with_mark({"type": "text", "text": part.text}, part.cache)
         if isinstance(part, OpaquePart):
             return load_json(part.data)
-        return self._media(part, "")
+        block = self._media(part, "")
+        return (
+            self._with_mark(block, part.cache) if isinstance(part, ImagePart | FilePart) else block
+        )
 
     def _media(self, part: Part, path: str) -> dict[str, JSON]:
         """An image, a sound or a document. Raises `UnsupportedError` for a source it can't have."""
@@ -315,7 +356,8 @@ class MessageWriter:
         for part in message.parts:
             if isinstance(part, TextPart):
                 if part.text:
-                    out.append({"type": "text", "text": part.text})
+                    out.append(self._with_mark({"type": "text", "text": part.text}, part.cache))
+                    needed = needed or bool(part.cache and self._marks)
             elif isinstance(part, OpaquePart):
                 out.append(load_json(part.data))
                 needed = True
@@ -380,7 +422,7 @@ def _without_images(result: ToolResultPart) -> tuple[ToolResultPart, list[Part]]
         return result, []
     text = result.text or ATTACHED
     head = TextPart(f"From the result of tool call {result.call_id}:")
-    return ToolResultPart(result.call_id, text, result.name, result.is_error), [head, *lifted]
+    return replace(result, content=text), [head, *lifted]
 
 
 def _payload(part: Part, key: str) -> JSON:

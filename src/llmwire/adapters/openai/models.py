@@ -30,6 +30,8 @@ class ModelTraits(Struct, frozen=True):
     stop: bool = False
     """Whether stop sequences are taken; reasoning models refuse them."""
     tools_while_reasoning: bool = True
+    breakpoints: bool = False
+    """Whether parts take prompt_cache_breakpoint; from GPT-5.6 on."""
     schema: bool = True
     """Whether `response_format` takes a schema; from GPT-4o on."""
 
@@ -53,10 +55,15 @@ _TRAITS: tuple[tuple[re.Pattern[str], ModelTraits | None], ...] = tuple(
         (r"gpt-5\.[2-5]($|-|_)", ModelTraits(("off", *_O, "xhigh"), "effort_none")),
         (
             r"gpt-5\.6($|-|_)",
-            ModelTraits(("off", *_NEWEST), "effort_none", tools_while_reasoning=False),
+            ModelTraits(
+                ("off", *_NEWEST), "effort_none", tools_while_reasoning=False, breakpoints=True
+            ),
         ),
-        (r"(gpt-6-(sol|luna)|gpt-6\.1-terra)", ModelTraits(("off", *_NEWEST), "effort_none")),
-        (r"(gpt-|o\d)", ModelTraits(_NEWEST, "never")),
+        (
+            r"(gpt-6-(sol|luna)|gpt-6\.1-terra)",
+            ModelTraits(("off", *_NEWEST), "effort_none", breakpoints=True),
+        ),
+        (r"(gpt-|o\d)", ModelTraits(_NEWEST, "never", breakpoints=True)),
     )
 )
 
