@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "history",
         "providers",
         "retry",
+        "gate",
         "error_tables",
         "error_body",
         "error_builder",
@@ -47,7 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("adapters",),
     ("clocks", "transport", "auth", "environment", "settings", "content"),
-    ("stream", "backend", "connection"),
+    ("intake", "stream", "backend", "connection", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 3

@@ -312,6 +312,11 @@ def test_any_marks_make_a_request_that_is_taken(
     marks = marks_of(given_)
     if wire in ("anthropic", "vertex-anthropic"):
         assert len(marks_of(got)) == min(len(marks), 4) or not marks
+    elif wire == "openai-responses":  # a newer GPT's; not tools, not what it said itself
+        kept = [
+            m for m in marks if m.place[0] >= 0 and given_.messages[m.place[0]].role != "assistant"
+        ]
+        assert len(marks_of(got)) == len(kept)
     else:
         assert not marks_of(got)
         assert len(dropped) == bool(marks)
@@ -360,6 +365,33 @@ def test_newer_models_get_breakpoints() -> None:
     assert log == [("clamped", "messages[2].parts[0].cache")]
     got = heard(given_, provider("openai")).request
     assert [m.lifetime for m in marks_of(got)] == ["12h", "default", "12h"]
+
+
+def test_responses_get_breakpoints_on_what_is_said_to_the_model() -> None:
+    given_ = request(
+        "openai-responses",
+        (
+            LLMMessage("system", "Be brief.", cache="12h"),
+            LLMMessage("user", ["a", image(PNG)], cache="30m"),
+            LLMMessage("assistant", parts=[TextPart("b", cache="30m"), CALL]),
+            LLMMessage("tool", [ToolResultPart("call00001", "c", cache="1h")]),
+        ),
+        tools=(replace(TOOLS[0], cache="30m"),),
+    )
+    sent, log = body("openai-responses", given_)
+    assert "instructions" not in sent, "instructions can't be marked"
+    found = marked_blocks(sent["input"], "prompt_cache_breakpoint")
+    assert found == [{**POINT, "ttl": "12h"}, {**POINT, "ttl": "30m"}, {**POINT, "ttl": "12h"}]
+    assert log == [
+        ("dropped", "tools[0].cache"),
+        ("dropped", "messages[2].parts[0].cache"),
+        ("clamped", "messages[3].parts[0].cache"),
+    ]
+    got = heard(given_, provider("openai-responses")).request
+    assert [m.lifetime for m in marks_of(got)] == ["12h", "30m", "12h"]
+    old = replace(given_, model=ModelConfig("gpt-5.5", temperature=None))
+    sent, log = body("openai-responses", old)
+    assert sent["instructions"] == "Be brief." and log == [("dropped", "cache")]
 
 
 def test_a_message_without_content_has_no_place_for_a_mark() -> None:
@@ -417,6 +449,10 @@ def test_keys_of_the_cache() -> None:
 
 @pytest.mark.parametrize("wire", WIRES)
 def test_stored_replies_are_for_those_who_have_them(wire: str) -> None:
+    if wire == "openai-responses":  # it has them
+        sent, log = body(wire, request(wire, previous_response_id="resp_1", store=True))
+        assert (sent["previous_response_id"], sent["store"], log) == ("resp_1", True, [])
+        return
     given_ = request(wire, previous_response_id="resp_1")
     with pytest.raises(UnsupportedError) as caught:
         ADAPTERS[wire].prepare_request(given_, provider(wire))
@@ -431,7 +467,9 @@ def test_stored_replies_are_for_those_who_have_them(wire: str) -> None:
 
 async def test_options_of_a_call() -> None:
     with LocalServer() as server:
-        ours = replace(server.provider("openai"), dialect=Dialect(cache_key=True, store=True))
+        ours = replace(
+            server.provider("openai"), dialect=Dialect(prompt_cache_key=True, store=True)
+        )
         async with GenericBackend(provider=ours) as backend:
             await backend.complete(
                 model="gpt-5.6-sol", messages=[text("a", "30m")], cache_key="k", store=True
@@ -572,7 +610,7 @@ def test_a_conversation_that_goes_on_breaks_nothing(following: LLMRequest) -> No
 @pytest.mark.parametrize("marks", [None, "5m"])
 def test_bodies_are_explained_like_requests(wire: str, marks: Any) -> None:
     def prepared(given_: LLMRequest) -> Any:
-        model = ModelConfig("gpt-5.6-sol" if wire == "openai" else "claude-sonnet-5")
+        model = ModelConfig("gpt-5.6-sol" if "openai" in wire else "claude-sonnet-5")
         last = given_.messages[-1]
         messages = (*given_.messages[:-1], replace(last, cache=marks))
         return ADAPTERS[wire].prepare_request(
@@ -586,10 +624,16 @@ def test_bodies_are_explained_like_requests(wire: str, marks: Any) -> None:
     assert found is not None and found.block == "tools[1]"
     found = explain_cache(first, prepared(changed(0, LLMMessage("system", "Be loud."))))
     assert found is not None
-    assert found.block == ("system[0]" if "anthropic" in wire else "messages[0]")
+    blocks = {
+        "openai-responses": "instructions",
+        "openai": "messages[0]",
+        "reasoning": "messages[0]",
+    }
+    assert found.block == blocks.get(wire, "system[0]")
     found = explain_cache(first, prepared(changed(1, LLMMessage("user", "Hello!"))))
     assert found is not None
-    assert found.path.startswith(f"messages[{0 if 'anthropic' in wire else 1}].content")
+    places = {"openai-responses": "input[0]", "openai": "messages[1]", "reasoning": "messages[1]"}
+    assert found.path.startswith(f"{places.get(wire, 'messages[0]')}.content")
 
 
 def test_a_model_in_the_path_counts() -> None:

@@ -341,12 +341,12 @@ def test_what_is_too_large_is_refused_with_its_place(wire: str, part: Any, ok: b
             "messages[2].parts[0].content[1]",
         ),
     ):
-        asked = request(wire, messages)
+        asked, backend = request(wire, messages), GenericBackend(provider=ours)
         if ok:
-            assert ADAPTERS[wire].prepare_request(asked, ours).body
+            assert backend.prepare(asked).body
             continue
         with pytest.raises(UnsupportedError) as caught:
-            ADAPTERS[wire].prepare_request(asked, ours)
+            backend.prepare(asked)
         assert caught.value.path == path
         assert "bytes; this server takes up to" in caught.value.message
 

@@ -96,14 +96,16 @@ def fit_marks(
     *,
     most: int = 4,
     tools: bool = True,
+    assistant: bool = True,
     longest_first: bool = False,
 ) -> LLMRequest:
     """The request with the marks that a wire takes; itself if it has none or all fit.
 
     `lifetimes` are the wire's, shortest first; none: it caches by itself, and the marks go. One it
     lacks becomes the next longer one, else the longest. Of more than `most` the ones in the middle
-    go: the first cover what never changes, the last what was just said. `tools`: whether tools may
-    be marked. `longest_first`: an earlier mark may not end before a later one. Each change is a
+    go: the first cover what never changes, the last what was just said. `tools`, `assistant`:
+    whether tools, and what the assistant said, may be marked. A message's own mark goes to its
+    last part where parts of that kind have one. `longest_first`: an earlier mark may not end before a later one. Each change is a
     record.
     """
     if not is_marked(request):
@@ -113,11 +115,14 @@ def fit_marks(
     if not lifetimes:
         log.add("dropped", "cache", "the server caches by itself", [m.path for m in marks])
         return _marked(request, dict.fromkeys(kept))
-    if not tools:
-        for mark in (m for m in marks if m.place[0] < 0):
-            log.add("dropped", mark.path, "tools can't be marked: later marks cover them")
+    for mark in marks:
+        i = mark.place[0]
+        what = "tools" if i < 0 else "the assistant's words"
+        said = i >= 0 and request.messages[i].role is Role.assistant
+        if (i < 0 and not tools) or (said and not assistant):
+            log.add("dropped", mark.path, f"{what} can't be marked: later marks cover them")
             kept[mark.place] = None
-        marks = [m for m in marks if m.place[0] >= 0]
+    marks = [m for m in marks if kept[m.place] is not None]
     if len(marks) > most:
         middle = marks[most - most // 2 : len(marks) - most // 2]
         for mark in middle:
@@ -137,7 +142,15 @@ def fit_marks(
             log.add("substituted", mark.path, reason, word, longer)
             word, seconds = longer, least
         least = max(least, seconds)
-        kept[mark.place] = word
+        i, j = mark.place
+        if (
+            i >= 0
+            and j < 0
+            and (parts := request.messages[i].parts)
+            and type(parts[-1]) in _MARKABLE
+        ):
+            kept[mark.place], j = None, len(parts) - 1
+        kept[i, j] = word
     return _marked(request, kept)
 
 
@@ -381,7 +394,9 @@ def _spelled(a: JSON, b: JSON) -> tuple[JSON, JSON]:
     def text_of(value: JSON) -> JSON:
         only = value[0] if isinstance(value, list) and len(value) == 1 else None
         is_text = (
-            isinstance(only, dict) and only.get("type") == "text" and set(only) == {"type", "text"}
+            isinstance(only, dict)
+            and only.get("type") in ("text", "input_text")
+            and set(only) == {"type", "text"}
         )
         return only["text"] if is_text and only is not None else value
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 
 from .errors import UnsupportedError
+from .types import AudioPart, BytesSource, FilePart, ImagePart, LLMMessage, Part, ToolResultPart
 
 CACHED_CHARACTERS = 64 * 1024 * 1024
 """How much base64 is remembered, in all: some dozens of photos, which every turn sends again."""
@@ -106,11 +108,34 @@ def data_uri(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64_of(data)}"
 
 
-def check_size(data: bytes, limit: int | None, path: str, what: str) -> None:
-    """Raises `UnsupportedError` with the path for more bytes than the server takes."""
-    if limit is not None and len(data) > limit:
+def check_content(
+    messages: Sequence[LLMMessage], image_limit: int | None, file_limit: int | None
+) -> None:
+    """Raises `UnsupportedError` with the path of content that has more bytes than its limit."""
+    if image_limit is None and file_limit is None:
+        return
+    for i, message in enumerate(messages):
+        for j, part in enumerate(message.parts):
+            if type(part) in _HEAVY:
+                _check_part(part, image_limit, file_limit, f"messages[{i}].parts[{j}]")
+            elif type(part) is ToolResultPart and not isinstance(part.content, str):
+                for k, inner in enumerate(part.content):
+                    path = f"messages[{i}].parts[{j}].content[{k}]"
+                    _check_part(inner, image_limit, file_limit, path)
+
+
+_HEAVY = (ImagePart, FilePart, AudioPart)
+
+
+def _check_part(part: Part, image_limit: int | None, file_limit: int | None, path: str) -> None:
+    if type(part) not in _HEAVY:
+        return
+    source = part.source  # type: ignore[union-attr]
+    is_image = type(part) is ImagePart
+    limit, what = (image_limit, "an image") if is_image else (file_limit, "a file")
+    if limit is not None and isinstance(source, BytesSource) and len(source.data) > limit:
         raise UnsupportedError(
-            f"{path}: {what} of {megabytes(len(data))}; this server takes up to "
+            f"{path}: {what} of {megabytes(len(source.data))}; this server takes up to "
             f"{megabytes(limit)}. Make it smaller, or upload it and send its id.",
             path=path,
             phase="prepare",

@@ -25,6 +25,7 @@ from ..base import (
     StreamDecoder,
     canonical_json,
     decode_json,
+    fixed_headers,
 )
 from . import encode, settings
 from .blocks import API
@@ -259,7 +260,7 @@ def headers_of(call: Call, more: Mapping[str, str]) -> Headers:
     headers = {"content-type": "application/json", "accept": accept, **more}
     if call.betas:
         headers["anthropic-beta"] = ",".join(dict.fromkeys(call.betas))
-    return Headers(headers)
+    return fixed_headers(*headers.items())
 
 
 def base_of(api_base: str) -> str:

@@ -19,7 +19,7 @@ from ...history import (
     issued_by,
     pair_tool_calls,
 )
-from ...media import base64_of, check_size
+from ...media import base64_of
 from ...types import (
     JSON,
     AudioPart,
@@ -320,15 +320,11 @@ class _Writer:
         source = part.source
         if isinstance(source, BytesSource) and source.media_type not in IMAGE_TYPES:
             raise _unsupported(path, f"an image of type {source.media_type}")
-        if isinstance(source, BytesSource):
-            check_size(source.data, self._dialect.max_image_bytes, path, "an image")
         return marked({"type": "image", "source": self._source(source, path)}, part.cache)
 
     def _document(self, part: FilePart, path: str) -> dict[str, JSON]:
         source = part.source
         made: dict[str, JSON]
-        if isinstance(source, BytesSource):
-            check_size(source.data, self._dialect.max_file_bytes, path, "a file")
         if isinstance(source, BytesSource) and source.media_type.startswith("text/"):
             try:
                 text = source.data.decode()

@@ -17,10 +17,11 @@ from ...folding import ChunkBuilder, close_open_parts
 from ...history import Log
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import Headers, PreparedRequest, canonical_json
+from ..base import Headers, PreparedRequest, canonical_json, fixed_headers
 from .encode import affinity, prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
+from .whole import plain_answer
 
 if TYPE_CHECKING:
     from ..base import APIAdapter, StreamDecoder
@@ -43,11 +44,13 @@ class OpenAIAdapter:
         log = Log()
         body = prepare_body(request, provider, self.api, log)
         accept = "text/event-stream" if request.stream else "application/json"
-        headers = {"Content-Type": "application/json", "Accept": accept}
+        headers = fixed_headers(("Content-Type", "application/json"), ("Accept", accept))
+        if near := affinity(request, provider):
+            headers = Headers(headers, near)
         return PreparedRequest(
             "POST",
             self.endpoint,
-            Headers(headers, affinity(request, provider)),
+            headers,
             canonical_json(body),
             provider.api_base,
             log.done(),
@@ -62,6 +65,9 @@ class OpenAIAdapter:
         `partial`), `DecodeError` for a body that is no reply. A server that streams unasked is
         understood.
         """
+        plain = plain_answer(body, provider)
+        if plain is not None:
+            return plain
         builder = ChunkBuilder()
         try:
             if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_EVENT_STREAM):

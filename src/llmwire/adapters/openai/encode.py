@@ -6,7 +6,8 @@ Source: wire reference 1.2, 4, 8.1, 8.2, 12.2 (2026-11-22).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from ...caching import fit_marks
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
@@ -36,9 +37,9 @@ def prepare_body(
     request = fit_marks(request, _LIFETIMES[marks], log, most=_MOST_MARKS[marks], tools=False)
     body: dict[str, JSON] = {"model": request.model.name}
     _add_stored(body, request, dialect, log)
-    _add_tools(body, request, dialect, log)
-    level = _add_thinking(body, request, dialect, traits, log)
-    _add_sampling(body, request, dialect, traits, level, log)
+    add_tools(body, request, dialect, log)
+    level = add_thinking(body, request, dialect, traits, log)
+    add_sampling(body, request, dialect, traits, level, log)
     if request.max_tokens is not None:
         field = dialect.max_tokens_field
         body[field or (traits.max_tokens_field if traits else "max_tokens")] = request.max_tokens
@@ -70,7 +71,7 @@ def prepare_body(
         Native(api, provider.name, request.model.name),
         log,
         reasoning_field=provider.reasoning_field_name,
-        developer=_takes_developer(dialect, traits),
+        developer=takes_developer(dialect, traits),
         marks=marks,
         replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
@@ -82,19 +83,22 @@ def prepare_body(
     return body
 
 
+BREAKPOINTS: tuple[CacheLifetime, ...] = ("30m", "12h")
+MOST_BREAKPOINTS = 80
+"""OpenAI considers the latest 80 and writes the latest 4 (openai 3.57, PromptCacheOptions)."""
+
 _LIFETIMES: dict[str, tuple[CacheLifetime, ...]] = {
-    "breakpoint": ("30m", "12h"),
+    "breakpoint": BREAKPOINTS,
     "cache_control": ("5m", "1h"),
     "": (),
 }
-_MOST_MARKS = {"breakpoint": 80, "cache_control": 4, "": 0}
-"""OpenAI considers the latest 80 and writes the latest 4 (openai 3.57, PromptCacheOptions)."""
+_MOST_MARKS = {"breakpoint": MOST_BREAKPOINTS, "cache_control": 4, "": 0}
 
 
 def _add_stored(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log) -> None:
     """What concerns earlier calls: the cache's key, and replies that the provider keeps."""
     if request.cache_key is not None:
-        if dialect.cache_key:
+        if dialect.prompt_cache_key:
             body["prompt_cache_key"] = request.cache_key
         else:
             log.add("dropped", "cache_key", "the server takes none", request.cache_key)
@@ -120,13 +124,22 @@ def affinity(request: LLMRequest, provider: ProviderConfig) -> dict[str, str]:
     return {name: key} if name and key and key.isascii() and key.isprintable() else {}
 
 
-def _takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
+def takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
     if dialect.developer_role is not None:
         return dialect.developer_role
     return traits is not None and traits.developer
 
 
 # --- the form of the reply ---
+
+
+def planned_output(
+    request: LLMRequest, dialect: Dialect, traits: ModelTraits | None, log: Log
+) -> OutputPlan | None:
+    """How to ask for the form of the reply; None if the request asks for none."""
+    by_model = "json_object" if traits is not None and not traits.schema else "strict"
+    word = dialect.json_schema or by_model
+    return plan_output(request, SCHEMA_RULES.get(word), log, object_mode=word != "prompt")
 
 
 def _add_output(
@@ -136,9 +149,7 @@ def _add_output(
     traits: ModelTraits | None,
     log: Log,
 ) -> OutputPlan | None:
-    by_model = "json_object" if traits is not None and not traits.schema else "strict"
-    word = dialect.json_schema or by_model
-    plan = plan_output(request, SCHEMA_RULES.get(word), log, object_mode=word != "prompt")
+    plan = planned_output(request, dialect, traits, log)
     if plan is None or request.output is None or plan.mode == "text":
         return plan
     if plan.mode == "object":
@@ -177,7 +188,26 @@ def tool_entry(
     return {"type": "function", "function": function}
 
 
-def _add_tools(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log) -> None:
+ToolWriter: TypeAlias = Callable[[AvailableTool, SchemaRules | None, Log, str], JSON]
+"""Says a tool in a wire's words: the tool, the rules of strict tools there, the log, its path."""
+
+
+def named_choice(tool: AvailableTool) -> dict[str, JSON]:
+    return {"type": "function", "function": {"name": tool.function.name}}
+
+
+def add_tools(
+    body: dict[str, JSON],
+    request: LLMRequest,
+    dialect: Dialect,
+    log: Log,
+    entry: ToolWriter = tool_entry,
+    named: Callable[[AvailableTool], JSON] = named_choice,
+) -> None:
+    """The tools, the choice among them, and whether several may be called at once.
+
+    `entry` and `named` say a tool, and the choice of it, in the wire's words.
+    """
     choice = request.tool_choice
     if not request.tools:
         if choice is not None and choice not in ("auto", "none"):
@@ -189,11 +219,9 @@ def _add_tools(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log
         log.add("dropped", "tools", "the server can't be told not to call one")
         return
     rules = SCHEMA_RULES.get(dialect.json_schema or "strict")
-    body["tools"] = [
-        tool_entry(tool, rules, log, f"tools[{i}]") for i, tool in enumerate(request.tools)
-    ]
+    body["tools"] = [entry(t, rules, log, f"tools[{i}]") for i, t in enumerate(request.tools)]
     if choice is not None:
-        body["tool_choice"] = _tool_choice(choice, dialect, log)
+        body["tool_choice"] = _tool_choice(choice, dialect, log, named)
     if request.parallel_tool_calls is not None:
         if dialect.parallel_tool_calls:
             body["parallel_tool_calls"] = request.parallel_tool_calls
@@ -206,10 +234,15 @@ def _word(choice: AvailableTool | str) -> str:
     return choice if isinstance(choice, str) else choice.function.name
 
 
-def _tool_choice(choice: AvailableTool | str, dialect: Dialect, log: Log) -> JSON:
+def _tool_choice(
+    choice: AvailableTool | str,
+    dialect: Dialect,
+    log: Log,
+    named: Callable[[AvailableTool], JSON],
+) -> JSON:
     if isinstance(choice, AvailableTool):
         if "named" in dialect.tool_choices:
-            return {"type": "function", "function": {"name": choice.function.name}}
+            return named(choice)
         wanted = ["required", "auto"]
     elif choice in ("any", "required"):
         if "required" in dialect.tool_choices:
@@ -234,15 +267,19 @@ def clamp_level(level: ThinkingLevel, levels: Iterable[ThinkingLevel]) -> Thinki
     return lower[-1] if lower else (thinking[0] if thinking else None)
 
 
-def _add_thinking(
+def add_thinking(
     body: dict[str, JSON],
     request: LLMRequest,
     dialect: Dialect,
     traits: ModelTraits | None,
     log: Log,
+    control: str | None = None,
 ) -> ThinkingLevel | None:
-    """The level that the request says; None if it says nothing about thinking."""
-    asked, control = request.thinking, dialect.reasoning_control
+    """The level that the request says; None if it says nothing about thinking.
+
+    `control` is how the wire asks for it, if not as the dialect says.
+    """
+    asked, control = request.thinking, control or dialect.reasoning_control
     by_model = dialect.efforts is None and traits is not None
     levels = (
         dialect.efforts if dialect.efforts is not None else (traits.efforts if traits else None)
@@ -308,7 +345,7 @@ def _say_level(
 # --- sampling ---
 
 
-def _add_sampling(
+def add_sampling(
     body: dict[str, JSON],
     request: LLMRequest,
     dialect: Dialect,

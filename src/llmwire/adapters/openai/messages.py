@@ -23,7 +23,7 @@ from ...history import (
     merge_consecutive_user_messages,
     pair_tool_calls,
 )
-from ...media import base64_of, check_size, data_uri
+from ...media import base64_of, data_uri
 from ...types import (
     JSON,
     AudioPart,
@@ -278,7 +278,6 @@ class MessageWriter:
     def _media(self, part: Part, path: str) -> dict[str, JSON]:
         """An image, a sound or a document. Raises `UnsupportedError` for a source it can't have."""
         mistral = self._dialect.content_parts == "mistral"
-        self._check_size(part, path)
         if isinstance(part, ImagePart):
             if isinstance(part.source, FileSource):
                 _refuse(path, "an image by its file id")
@@ -306,13 +305,6 @@ class MessageWriter:
             _refuse(path, "a document by its address")
         file: dict[str, JSON] = {"filename": part.filename} if part.filename else {}
         return {"type": "file", "file": {**file, "file_data": _address(part.source)}}
-
-    def _check_size(self, part: Part, path: str) -> None:
-        source = part.source if isinstance(part, ImagePart | AudioPart | FilePart) else None
-        if isinstance(source, BytesSource):
-            is_image = isinstance(part, ImagePart)
-            limit = self._dialect.max_image_bytes if is_image else self._dialect.max_file_bytes
-            check_size(source.data, limit, path, "an image" if is_image else "a file")
 
     # --- the assistant's messages ---
 
