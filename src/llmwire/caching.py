@@ -27,6 +27,7 @@ from .types import (
     Part,
     Role,
     TextPart,
+    ToolCall,
     ToolResultPart,
 )
 
@@ -63,7 +64,10 @@ def is_marked(request: LLMRequest) -> bool:
         if message.cache is not None:
             return True
         for part in message.parts:
-            if type(part) in _MARKABLE and cache_of(part):
+            if type(part) is TextPart:
+                if part.cache is not None:
+                    return True
+            elif type(part) is not ToolCall and cache_of(part):
                 return True
     return False
 

@@ -8,7 +8,16 @@ from base64 import b64encode
 from collections.abc import Sequence
 
 from .errors import UnsupportedError
-from .types import AudioPart, BytesSource, FilePart, ImagePart, LLMMessage, Part, ToolResultPart
+from .types import (
+    AudioPart,
+    BytesSource,
+    FilePart,
+    ImagePart,
+    LLMMessage,
+    Part,
+    TextPart,
+    ToolResultPart,
+)
 
 CACHED_CHARACTERS = 64 * 1024 * 1024
 """How much base64 is remembered, in all: some dozens of photos, which every turn sends again."""
@@ -116,6 +125,8 @@ def check_content(
         return
     for i, message in enumerate(messages):
         for j, part in enumerate(message.parts):
+            if type(part) is TextPart:
+                continue
             if type(part) in _HEAVY:
                 _check_part(part, image_limit, file_limit, f"messages[{i}].parts[{j}]")
             elif type(part) is ToolResultPart and not isinstance(part.content, str):
