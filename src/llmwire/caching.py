@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, Union
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .history import Log
+from .fitting import Log
 from .plain import JSON, load_json, to_builtins
 from .request import LLMRequest
 from .types import (

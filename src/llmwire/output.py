@@ -20,13 +20,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .errors import OutputError
-from .history import Log
+from .fitting import Log
 from .plain import JSON, load_json, to_json
 from .request import LLMRequest, OutputFormat
 from .schema import Schema, SchemaRules, fit_schema, mismatch, without_added_nulls
 from .schema.values import resolve
 from .typed import Misfit, schema_of, value_of
-from .types import AvailableFunction, LLMChunk, TextPart, ToolResultPart
+from .types import AvailableFunction, LLMChunk, TextPart
 
 WRAP = "value"
 """The key of the object that holds a value which is no object itself: schema modes, and plain
@@ -107,14 +107,13 @@ class OutputPlan(Struct, frozen=True):
 
 
 def plan_output(
-    request: LLMRequest, rules: SchemaRules | None, log: Log, *, object_mode: bool = True
+    form: OutputFormat | None, rules: SchemaRules | None, log: Log, *, object_mode: bool = True
 ) -> OutputPlan | None:
-    """How to ask for the form of a request; None if it asks for none.
+    """How to ask for a form; None if there is none.
 
     `rules` are those of the wire's schema mode, None if it has none; `object_mode` says whether
     it has a mode for any JSON object. What the wire can't be asked for as it is leaves a record.
     """
-    form = request.output
     if form is None:
         return None
     why = "the server has no schema mode"
@@ -137,8 +136,6 @@ def plan_output(
         reason = "the server has no JSON mode: the prompt asks for it"
         log.add("substituted", "output", reason, None, words)
         return OutputPlan("text", instruction=words)
-    if _speaks_of_json(request):
-        return OutputPlan("object")
     # A 400 otherwise, or white space without end (wire reference 1.2, 4).
     log.add("added", "output", "a JSON mode wants the prompt to speak of JSON", None, words)
     return OutputPlan("object", instruction=words)
@@ -188,16 +185,6 @@ def instructed(text: str) -> OutputFormat | None:
 
 
 _JSON = json.JSONDecoder()
-
-
-def _speaks_of_json(request: LLMRequest) -> bool:
-    texts = (
-        p.text
-        for m in request.messages
-        for p in m.parts
-        if isinstance(p, TextPart | ToolResultPart)
-    )
-    return any(re.search("json", text, re.IGNORECASE) for text in texts)
 
 
 # --- what came ----------------------------------------------------------------------------------

@@ -3,6 +3,18 @@
 An adapter translates between our values and one wire format and remembers nothing. The memory of
 one streamed reply is a `StreamDecoder`, made for one attempt and thrown away. Both directions are
 here: `APIAdapter` is the client's half, `ServerHalf` the server's; what one says the other hears.
+
+How a decoder keeps the ordinary event cheap. Nearly every event only continues the part that came
+last, and the state of the reply says how such an event looks. So after each other event the decoder
+sets its `_piece` (see `streaming.EventStreamDecoder`): a function from an event's bytes to its chunk
+through one typed msgspec decoder, or to None for whatever is more than that.
+
+- A field that the general way looks at is declared in its empty form (`None`, `Literal[""]`), so
+  that msgspec refuses an event where it says something; fields that nobody looks at stay undeclared.
+- A piece is tried only where it is likely to fit: a refusal costs as much as a decoding.
+- The general way alone decides what opens, ends or changes; what a piece takes, the general way
+  would turn into an equal chunk, and remember nothing else of it. A law over all recordings and
+  generated streams says so (`tests/contract/test_ordinary.py`): add your wire to it.
 """
 
 from __future__ import annotations
@@ -13,14 +25,17 @@ from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ..config import ProviderConfig
 from ..errors import BackendError, DecodeError
+from ..folding import is_json_object
+from ..memory import Memory
 from ..request import LLMRequest
 from ..types import (
     JSON,
     Adaptation,
+    DeltaKind,
     IncompleteReason,
     LLMChunk,
     LLMUsage,
@@ -29,6 +44,7 @@ from ..types import (
     PartDelta,
     Role,
     StopInfo,
+    load_json,
     new_message,
 )
 
@@ -97,7 +113,7 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "google", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "x-goog-api-key", "google", "none"]
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -130,7 +146,9 @@ class StreamDecoder(Protocol):
         """The chunks that these bytes complete; what came before a fault comes out before it.
 
         Raises a `StreamError` for an error the server reports, `DecodeError` for bytes that are
-        not this format.
+        not this format. The bytes are read by the call itself, and all chunks come in a sequence
+        that is made already: for one event in a packet and for hundreds in a block that costs
+        least. Only chunks before a fault come out of an iterator, which raises it behind them.
         """
         ...
 
@@ -171,6 +189,20 @@ class APIAdapter(Protocol):
 
 
 @runtime_checkable
+class Remembering(Protocol):
+    """An adapter that can go on from what it wrote for earlier calls."""
+
+    def prepare_next(
+        self,
+        request: LLMRequest,
+        provider: ProviderConfig,
+        memory: Memory | None,
+    ) -> PreparedRequest:
+        """What `prepare_request` gives, faster where `memory` knows how the request begins."""
+        ...
+
+
+@runtime_checkable
 class TokenCounter(Protocol):
     """An adapter whose wire has an endpoint that counts."""
 
@@ -191,6 +223,8 @@ class ServerRequest(Struct, frozen=True):
     include_usage: bool = True
     """Whether a stream is to report usage (Chat Completions asks for it)."""
     body: JSON = None
+    framing: Literal["events", "array"] = "events"
+    """The form of a stream: server-sent events, or one JSON array (Gemini without `alt=sse`)."""
 
 
 class ServerHalf(Protocol):
@@ -234,11 +268,12 @@ class ReplyWriter:
     side by side, each under a key of the wire's. `close` ends everything.
     """
 
-    __slots__ = ("_next", "_open", "_tools")
+    __slots__ = ("_next", "_tools", "open_text")
 
     def __init__(self) -> None:
         self._next = 0
-        self._open: tuple[int, str] | None = None  # the open text-like part
+        self.open_text: tuple[int, DeltaKind] | None = None
+        """The open text-like part: its index and kind."""
         self._tools: dict[Any, int] = {}
 
     def open_index(self) -> int:
@@ -246,22 +281,23 @@ class ReplyWriter:
         self._next += 1
         return self._next - 1
 
-    def text_like(self, kind: Any, text: str, native: Native | None = None) -> list[Part]:
+    def text_like(self, kind: DeltaKind, text: str, native: Native | None = None) -> list[Part]:
         """Text of `kind`; ends the open part of another kind first."""
-        if self._open is not None and self._open[1] == kind:
-            return [PartDelta(self._open[0], kind, text)]
+        if self.open_text is not None and self.open_text[1] == kind:
+            return [PartDelta(self.open_text[0], kind, text)]
         out = self.end_text()
-        self._open = (self.open_index(), kind)
-        out.append(PartDelta(self._open[0], kind, text, True, native=native))
+        index = self.open_index()
+        self.open_text = (index, kind)
+        out.append(PartDelta(index, kind, text, True, native=native))
         return out
 
     def end_text(self, **last: Any) -> list[Part]:
         """Ends the open text-like part, with last attributes (a signature) if given."""
-        if self._open is None:
+        if self.open_text is None:
             return []
-        index, kind = self._open
-        self._open = None
-        return [PartDelta(index, kind, end=True, **last)]  # type: ignore[arg-type]
+        index, kind = self.open_text
+        self.open_text = None
+        return [PartDelta(index, kind, end=True, **last)]
 
     def whole(self, part: Part) -> list[Part]:
         """A part that comes in one piece."""
@@ -329,6 +365,56 @@ def canonical_json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
         return msgspec.json.encode(without_surrogates(value))
+
+
+def spliced_object(text: str) -> Any:
+    """A JSON object for the body: its text as it is, if the wire can take that; None if it is none.
+
+    No text at all is the empty object. Escaped lone surrogates make a body that servers refuse:
+    such text is written anew.
+    """
+    try:
+        raw = text.encode()
+        _OBJECT.decode(raw)
+        return Raw(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    if not text.strip():
+        return {}
+    return load_json(text) if is_json_object(text) else None
+
+
+_OBJECT = msgspec.json.Decoder(dict)
+
+
+class Pieces(tuple[bytes, ...]):
+    """A JSON array in the place of a body's value: its entries, in pieces without brackets."""
+
+    def between(self, before: bytes, after: bytes = b"") -> bytes:
+        """The array in what stands around it; copied once."""
+        out = [before, b"["]
+        for piece in self:
+            out += (piece, b",")
+        if self:
+            out.pop()
+        return b"".join((*out, b"]", after))
+
+
+def canonical_body(body: dict[str, Any]) -> bytes:
+    """`canonical_json` of an object one of whose values may be `Pieces`."""
+    sides: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    pieces: Pieces | None = None
+    for name, value in body.items():
+        if type(value) is Pieces:
+            pieces = value
+            sides[0][name] = None
+        else:
+            sides[pieces is not None][name] = value
+    before = canonical_json(sides[0])
+    if pieces is None:
+        return before
+    after = canonical_json(sides[1])
+    return pieces.between(before[: -len(b"null}")], b"," + after[1:] if sides[1] else b"}")
 
 
 def without_surrogates(value: Any) -> Any:

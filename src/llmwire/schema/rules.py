@@ -99,7 +99,7 @@ ANTHROPIC = SchemaRules(
 """Anthropic's `output_config.format` and strict tools; Bedrock's `outputConfig` too."""
 
 GEMINI = SchemaRules(
-    checks=frozenset(("format", "minItems", "maxItems", "minimum", "maximum")),
+    checks=frozenset(("format", "minItems", "maxItems", "minimum", "maximum", "propertyOrdering")),
     combined=False,
     consts=False,
 )

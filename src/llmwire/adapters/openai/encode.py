@@ -7,34 +7,66 @@ Source: wire reference 1.2, 4, 8.1, 8.2, 12.2 (2026-11-22).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeAlias
+
+from msgspec import Raw, Struct
 
 from ...caching import fit_marks
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
 from ...errors import UnsupportedError
-from ...history import Log
+from ...fitting import Log
+from ...memory import Memory
 from ...output import OutputPlan, fit_tool, plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...schema import MISTRAL, OPENAI, PLAIN, SchemaRules
-from ...types import JSON, AvailableTool, CacheLifetime, Native
-from .messages import MessageWriter
+from ...types import JSON, Adaptation, AvailableTool, CacheLifetime, Native
+from ..base import Pieces, canonical_body, canonical_json
+from .messages import Manner, MessageWriter
 from .models import ModelTraits, traits_of
 
 SCHEMA_RULES: dict[str, SchemaRules] = {"strict": OPENAI, "closed": MISTRAL, "plain": PLAIN}
 """The rules behind the words of `Dialect.json_schema`; the others name no schema mode."""
 
 
+class Settings(Struct, frozen=True):
+    """All that a request says beside its messages."""
+
+    body: dict[str, JSON]
+    head: bytes
+    """The body as JSON, up to the messages."""
+    adaptations: tuple[Adaptation, ...]
+    manner: Manner
+
+
 def prepare_body(
-    request: LLMRequest, provider: ProviderConfig, api: str, log: Log
-) -> dict[str, JSON]:
-    """The body; what of the request it does not say is in the log.
+    request: LLMRequest, provider: ProviderConfig, api: str, memory: Memory | None = None
+) -> tuple[bytes, tuple[Adaptation, ...]]:
+    """The body, and what of the request it does not say.
 
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
-    dialect, traits = dialect_of(provider), traits_of(request.model.name)
-    marks = dialect.cache_marks or ("breakpoint" if traits and traits.breakpoints else "")
+    log = Log()
+    marks = _marks_of(request, dialect_of(provider))
     request = fit_marks(request, _LIFETIMES[marks], log, most=_MOST_MARKS[marks], tools=False)
+    if memory is None:
+        settings = prepare_settings(request, provider, api)
+    else:
+        settings = memory.settings(request, provider, partial(prepare_settings, api=api))
+    messages = MessageWriter(settings.manner).prepare_messages(request.messages, memory)
+    adaptations = log.done() + settings.adaptations + messages.adaptations
+    pieces = Pieces(messages.pieces)
+    if not request.extra_body:
+        return pieces.between(settings.head, b"}"), adaptations
+    body = settings.body | request.extra_body
+    body["messages"] = body.pop("messages", pieces)
+    return canonical_body(body), adaptations
+
+
+def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) -> Settings:
+    log = Log()
+    dialect, traits = dialect_of(provider), traits_of(request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
     _add_stored(body, request, dialect, log)
     add_tools(body, request, dialect, log)
@@ -66,21 +98,17 @@ def prepare_body(
         if options:
             body["stream_options"] = options
     said_off = request.thinking == "off" and level == "off"
-    writer = MessageWriter(
+    manner = Manner(
         dialect,
         Native(api, provider.name, request.model.name),
-        log,
-        reasoning_field=provider.reasoning_field_name,
-        developer=takes_developer(dialect, traits),
-        marks=marks,
-        replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
+        provider.reasoning_field_name,
+        takes_developer(dialect, traits),
+        not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
+        _marks_of(request, dialect),
+        "" if plan is None else plan.instruction,
     )
-    messages = writer.prepare_messages(request.messages)
-    if plan is not None and plan.instruction:
-        messages = _with_instruction(messages, plan.instruction)
-    body.update(request.extra_body)
-    body["messages"] = body.pop("messages", messages)
-    return body
+    head = canonical_json(body)[:-1] + b',"messages":'
+    return Settings(body, head, log.done(), manner)
 
 
 BREAKPOINTS: tuple[CacheLifetime, ...] = ("30m", "12h")
@@ -93,6 +121,12 @@ _LIFETIMES: dict[str, tuple[CacheLifetime, ...]] = {
     "": (),
 }
 _MOST_MARKS = {"breakpoint": MOST_BREAKPOINTS, "cache_control": 4, "": 0}
+
+
+def _marks_of(request: LLMRequest, dialect: Dialect) -> str:
+    """The word of `Dialect.cache_marks`; "" where nothing can be marked."""
+    traits = traits_of(request.model.name)
+    return dialect.cache_marks or ("breakpoint" if traits and traits.breakpoints else "")
 
 
 def _add_stored(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log) -> None:
@@ -120,7 +154,8 @@ def affinity(request: LLMRequest, provider: ProviderConfig) -> dict[str, str]:
 
     A key that no header can hold stands in the body only.
     """
-    name, key = dialect_of(provider).affinity_header, request.cache_key
+    key = request.cache_key
+    name = dialect_of(provider).affinity_header if key else ""
     return {name: key} if name and key and key.isascii() and key.isprintable() else {}
 
 
@@ -139,7 +174,7 @@ def planned_output(
     """How to ask for the form of the reply; None if the request asks for none."""
     by_model = "json_object" if traits is not None and not traits.schema else "strict"
     word = dialect.json_schema or by_model
-    return plan_output(request, SCHEMA_RULES.get(word), log, object_mode=word != "prompt")
+    return plan_output(request.output, SCHEMA_RULES.get(word), log, object_mode=word != "prompt")
 
 
 def _add_output(
@@ -160,20 +195,11 @@ def _add_output(
     return plan
 
 
-def _with_instruction(messages: list[dict[str, JSON]], text: str) -> list[dict[str, JSON]]:
-    """The messages with one more paragraph at the end of the system prompt."""
-    first = messages[0] if messages else {}
-    if first.get("role") not in ("system", "developer"):
-        return [{"role": "system", "content": text}, *messages]
-    content = first["content"]
-    if isinstance(content, str):
-        content = f"{content}\n\n{text}"
-    else:
-        content = [*content, {"type": "text", "text": text}]
-    return [{**first, "content": content}, *messages[1:]]
-
-
 # --- tools ---
+
+
+ToolWriter: TypeAlias = Callable[[AvailableTool, SchemaRules | None, Log, str], JSON]
+"""Says a tool in a wire's words: the tool, the rules of strict tools there, the log, its path."""
 
 
 def tool_entry(
@@ -186,10 +212,6 @@ def tool_entry(
     if strict is not None:
         function["strict"] = strict
     return {"type": "function", "function": function}
-
-
-ToolWriter: TypeAlias = Callable[[AvailableTool, SchemaRules | None, Log, str], JSON]
-"""Says a tool in a wire's words: the tool, the rules of strict tools there, the log, its path."""
 
 
 def named_choice(tool: AvailableTool) -> dict[str, JSON]:
@@ -219,7 +241,8 @@ def add_tools(
         log.add("dropped", "tools", "the server can't be told not to call one")
         return
     rules = SCHEMA_RULES.get(dialect.json_schema or "strict")
-    body["tools"] = [entry(t, rules, log, f"tools[{i}]") for i, t in enumerate(request.tools)]
+    entries = [entry(t, rules, log, f"tools[{i}]") for i, t in enumerate(request.tools)]
+    body["tools"] = Raw(canonical_json(entries))
     if choice is not None:
         body["tool_choice"] = _tool_choice(choice, dialect, log, named)
     if request.parallel_tool_calls is not None:

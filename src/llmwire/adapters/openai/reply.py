@@ -27,23 +27,21 @@ from ...types import (
     Native,
     OpaquePart,
     Part,
-    PartDelta,
     ReasoningPart,
-    Role,
     StopInfo,
     StopReason,
     UrlSource,
     load_json,
-    new_message,
 )
 from ..base import ReplyWriter, canonical_json, chunk_of, without_surrogates
+from ..streaming import NOT_AN_EVENT, Piece
 from .calls import CallCollector
+from .pieces import CallPiece, ThinkingPiece, call_piece, decoder, text_piece, thinking_piece
 from .reasoning import OpenReasoning
 from .usage import STOP_WORDS, usage_of
-from .wire import KNOWN_REASONING, TEXT_EVENT, Delta, Event, ToolCallDelta, event_decoder
+from .wire import KNOWN_REASONING, Delta, Event, ToolCallDelta, event_decoder
 
 DEFAULT_FIELD = "reasoning_content"
-NOT_AN_EVENT = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class ReplyReader:
@@ -67,13 +65,14 @@ class ReplyReader:
             for n in names
             if n in KNOWN_REASONING or n == own
         )
+        self._reasoning_names = tuple(dict.fromkeys((*KNOWN_REASONING, own)))
         self.failure: BackendError | None = None
         self.finish_reason: str | None = None
         self.content_seen = False
         self._writer = ReplyWriter()
         self._calls = CallCollector(self._writer)
         self._reasoning: OpenReasoning | None = None
-        self.text_at = -1  # the index of the open text part
+        self._text_open = False
         self._refused = False
         self._audio: list[dict[str, Any]] = []
         self._id: str | None = None
@@ -122,18 +121,34 @@ class ReplyReader:
             body_excerpt=data[:200].decode("utf-8", "replace"),
         )
 
-    def read_text(self, data: bytes) -> LLMChunk | None:
-        """What an event with nothing but text says; None for any other: `decode` and `read` it."""
-        if self.text_at < 0:
+    def continuing(self) -> Piece | None:
+        """What reads the events that only continue the part that came last; None if none can."""
+        absent, field = self._reasoning_names, self._field
+        empty: tuple[str, ...] = (field,) if field in absent else ()
+        unknown = tuple(n for n, v in (("id", self._id), ("model", self._model)) if v is None)
+        if self._writer.open_text is None:
+            calls = self._calls.by_index
+            if not calls:
+                return None
+            decode = decoder("tool_calls", tuple[CallPiece], absent, empty, unknown)
+            return call_piece(decode, calls)
+        index, kind = self._writer.open_text
+        reasoning = self._reasoning
+        if reasoning is None:
+            name = "content" if kind == "text" else "refusal"
+        elif reasoning.is_block:
+            texts = reasoning.growing
+            if texts is None:
+                return None
+            decode = decoder("content", tuple[ThinkingPiece], absent, empty, unknown)
+            return thinking_piece(decode, index, texts)
+        elif empty:
+            # The first name with a text is the one that is read.
+            order = [n for _, n in self._fields]
+            name, absent, empty = field, (), tuple(order[: order.index(field)])
+        else:
             return None
-        try:
-            text = TEXT_EVENT.decode(data).choices[0].delta.content
-        except NOT_AN_EVENT:
-            return None
-        if not text:
-            return None
-        piece = PartDelta(self.text_at, "text", text)
-        return LLMChunk(new_message(Role.assistant, (piece,)))
+        return text_piece(decoder(name, str, absent, empty, unknown), index, kind)
 
     def read(self, event: Event) -> LLMChunk | None:
         """What an event says; None if that is nothing."""
@@ -258,7 +273,7 @@ class ReplyReader:
             self._on_text("", parts, tuple(a for a in delta.annotations if isinstance(a, dict)))
         if delta.refusal:
             self._refused = True
-            if self.text_at >= 0 or self._reasoning is not None:
+            if self._text_open or self._reasoning is not None:
                 self._end_text(parts)
             parts += self._writer.text_like("refusal", delta.refusal, self._native(None))
         if delta.reasoning_opaque:
@@ -285,18 +300,16 @@ class ReplyReader:
         if self._reasoning is not None:
             self._end_text(parts)
         made = self._writer.text_like("text", text)
-        last = made[-1]
-        assert type(last) is PartDelta
-        self.text_at = last.index
+        self._text_open = True
         if citations:
-            made[-1] = msgspec.structs.replace(last, citations=citations)
+            made[-1] = msgspec.structs.replace(made[-1], citations=citations)
         parts += made
 
     def _on_call(self, call: ToolCallDelta, parts: list[Part]) -> None:
         native = None
         if call.extra_content:
             native = self._native({"extra_content": call.extra_content})
-        if self.text_at >= 0 or self._reasoning is not None:
+        if self._text_open or self._reasoning is not None:
             self._end_text(parts)
         parts += self._calls.add(call, native)
 
@@ -373,7 +386,7 @@ class ReplyReader:
 
     def _end_text(self, parts: list[Part]) -> None:
         reasoning, self._reasoning = self._reasoning, None
-        self.text_at = -1
+        self._text_open = False
         if reasoning is None:
             parts += self._writer.end_text()
             return
