@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pairing",
         "memory",
         "providers",
+        "rows",
         "retry",
         "gate",
         "error_tables",
@@ -51,7 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("adapters",),
     ("clocks", "transport", "auth", "environment", "settings", "content"),
-    ("intake", "stream", "backend", "connection", "fallback"),
+    ("intake", "stream", "backend", "connection", "listing", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 3

@@ -633,6 +633,7 @@ def test_bodies_are_explained_like_requests(wire: str, marks: Any) -> None:
 
 
 PLACES = {
+    "ollama": ("tools[1]", "messages[0].content", "messages[1].content"),
     "openai": ("tools[1]", "messages[0].content", "messages[1].content"),
     "reasoning": ("tools[1]", "messages[0].content", "messages[1].content"),
     "openai-responses": ("tools[1]", "instructions", "input[0].content"),

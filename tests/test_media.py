@@ -304,7 +304,7 @@ def test_a_picture_in_a_tool_result_follows_the_wire(wire: str) -> None:
     got = heard(request(wire, messages), provider(wire)).request
     moved = [(a.action, a.path) for a in prepared.adaptations if a.action == "moved"]
     result = next(p for m in got.messages for p in m.parts if isinstance(p, ToolResultPart))
-    if wire == "openai":
+    if wire in ("openai", "ollama"):
         assert moved == [("moved", "messages[2].parts[0]")]
         assert result.text == "see:"
         assert image(PNG) in got.messages[-1].parts and got.messages[-1].role == "user"
@@ -329,6 +329,8 @@ BIG_PNG = PNG + b"\0"
     ],
 )
 def test_what_is_too_large_is_refused_with_its_place(wire: str, part: Any, ok: bool) -> None:
+    if wire == "ollama" and ok and part != image(PNG):
+        return  # it takes neither files nor addresses, whatever their size
     ours = replace(provider(wire), dialect=replace(LIMITED, tool_result_images=True))
     for messages, path in (
         ((QUESTION, LLMMessage("user", ["see", part])), "messages[1].parts[1]"),

@@ -18,11 +18,13 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters import ADAPTERS as ADAPTERS
     from .adapters.anthropic import AnthropicAdapter as AnthropicAdapter
     from .adapters.base import APIAdapter as APIAdapter
+    from .adapters.base import ModelLister as ModelLister
     from .adapters.base import PreparedRequest as PreparedRequest
     from .adapters.base import StreamDecoder as StreamDecoder
     from .adapters.base import TokenCounter as TokenCounter
     from .adapters.gemini import GeminiAdapter as GeminiAdapter
     from .adapters.gemini import VertexGeminiAdapter as VertexGeminiAdapter
+    from .adapters.ollama import OllamaAdapter as OllamaAdapter
     from .adapters.openai import OpenAIAdapter as OpenAIAdapter
     from .adapters.reasoning import ReasoningAdapter as ReasoningAdapter
     from .adapters.responses import ResponsesAdapter as ResponsesAdapter
@@ -33,6 +35,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .caching import explain_cache as explain_cache
     from .config import Dialect as Dialect
     from .config import ModelConfig as ModelConfig
+    from .config import ModelInfo as ModelInfo
     from .config import ProviderConfig as ProviderConfig
     from .config import ThinkingLevel as ThinkingLevel
     from .config import Timeouts as Timeouts
@@ -100,6 +103,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .types import PartDelta as PartDelta
     from .types import ReasoningPart as ReasoningPart
     from .types import RefusalPart as RefusalPart
+    from .types import Retry as Retry
     from .types import Role as Role
     from .types import StopInfo as StopInfo
     from .types import StrToolChoice as StrToolChoice
@@ -115,15 +119,16 @@ __version__ = "0.1.0"
 _PLACES = {
     "adapters": "ADAPTERS",
     "adapters.anthropic": "AnthropicAdapter",
-    "adapters.base": "APIAdapter PreparedRequest StreamDecoder TokenCounter",
+    "adapters.base": "APIAdapter ModelLister PreparedRequest StreamDecoder TokenCounter",
     "adapters.gemini": "GeminiAdapter VertexGeminiAdapter",
+    "adapters.ollama": "OllamaAdapter",
     "adapters.openai": "OpenAIAdapter",
     "adapters.reasoning": "ReasoningAdapter",
     "adapters.responses": "ResponsesAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
     "caching": "CacheBreak explain_cache",
-    "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
+    "config": "Dialect ModelConfig ModelInfo ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
     "content": "audio file image",
     "error_builder": "BackendErrorBuilder",
@@ -143,7 +148,7 @@ _PLACES = {
     "transport": "Transport TransportResponse",
     "types": "Adaptation AudioPart AvailableFunction AvailableTool BytesSource CompactionPart "
     "FilePart FileSource FunctionCall ImagePart IncompleteToolCall LLMChunk LLMMessage LLMUsage "
-    "Native OpaquePart Part PartDelta ReasoningPart RefusalPart Role StopInfo StrToolChoice "
+    "Native OpaquePart Part PartDelta ReasoningPart RefusalPart Retry Role StopInfo StrToolChoice "
     "TextPart ToolCall ToolResultPart UrlSource accumulate",
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}

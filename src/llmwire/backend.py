@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
 
@@ -13,9 +13,10 @@ from .adapters import ADAPTERS
 from .adapters.base import Headers, PreparedRequest, Remembering, TokenCounter
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
 from .clocks import Watch
-from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
+from .config import ModelConfig, ModelInfo, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import ConfigError, DecodeError, NotFoundError, OutputError, UnsupportedError
 from .gate import RateGate, RateLimits
+from .listing import list_models
 from .media import check_body, check_content
 from .memory import Memory
 from .output import output_format
@@ -25,7 +26,7 @@ from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
 from .tools import FunctionTool, definitions_of
 from .transport import HTTPTransport, Transport, TransportResponse, transport_for
-from .types import JSON, AvailableTool, LLMChunk, LLMMessage, StrToolChoice
+from .types import JSON, AvailableTool, LLMChunk, LLMMessage, Retry, StrToolChoice
 
 PROBE_TOKENS = 16
 """What a counting probe lets the model write: the least that all known servers take (some
@@ -115,7 +116,8 @@ class GenericBackend:
     One backend may be used from several event loops and threads at once. `client` brings your own
     `httpx.AsyncClient`, `httpx2.AsyncClient`, `aiohttp.ClientSession` or `Transport`, which stays
     yours to close. `timeouts` (seconds, one number for the total) replaces the provider's; `rate`
-    says how often the key may be used. A call that is told to wait holds back the others.
+    says how often the key may be used. A call that is told to wait holds back the others. `on_retry`
+    is told of every attempt that is followed by another, before the wait.
 
     Raises `ConfigError` for an unknown `api_style` or client.
     """
@@ -128,6 +130,7 @@ class GenericBackend:
         timeouts: Timeouts | float | None = None,
         retry: RetryPolicy | None = None,
         rate: RateLimits | None = None,
+        on_retry: Callable[[Retry], None] | None = None,
     ) -> None:
         if provider.api_style not in ADAPTERS:
             raise ConfigError(
@@ -142,6 +145,7 @@ class GenericBackend:
         self.retry = retry or RetryPolicy()
         self.budget = RetryBudget()
         self.gate = RateGate(rate)
+        self.on_retry = on_retry
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
@@ -232,6 +236,15 @@ class GenericBackend:
                 partial=reply,
             )
         return TokenCount(reply.usage.input_total, "probe")
+
+    async def list_models(
+        self, *, extra_headers: Mapping[str, str] | None = None
+    ) -> tuple[ModelInfo, ...]:
+        """The models that the provider lists, in its order, as far as it tells about them.
+
+        Raises `UnsupportedError` where there is no list to ask for, else as `complete` does.
+        """
+        return await list_models(self, dict(extra_headers or {}))
 
     # --- for ReplyStream ---
 

@@ -8,6 +8,7 @@ with what had come in `error.partial`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -33,10 +34,12 @@ from .intake import MAX_BODY_BYTES, Intake, too_large, with_origin
 from .output import finished
 from .request import LLMRequest, approx_chars
 from .transport import DirectResponse, Outgoing, TransportResponse
-from .types import IncompleteReason, LLMChunk
+from .types import IncompleteReason, LLMChunk, Retry
 
 if TYPE_CHECKING:
     from .backend import GenericBackend
+
+_log = logging.getLogger("llmwire")
 
 ERROR_BODY_BYTES = 64 * 1024
 """How much of an error's body is read. Real ones are a few KiB; HTML pages some dozens."""
@@ -69,7 +72,7 @@ class ReplyStream:
         self._whole: LLMChunk | None = None  # the reply once it is whole, with its output
         self._failure: BaseException | None = None  # why the reply did not come to its end
         self._error: BackendError | None = None  # to be raised once the queue is empty
-        self._attempt = 0
+        self._retries: tuple[Retry, ...] = ()
         self._ended = False
 
     # --- what users see ---
@@ -212,7 +215,8 @@ class ReplyStream:
             if getattr(response, "direct", False):
                 direct = self._direct = cast(DirectResponse, response)
                 data = direct.take()
-                if direct.at_end and data[:1] == b"{" and b"\ndata:" not in data:
+                is_json = data[:1] == b"{" and b"\ndata:" not in data
+                if direct.at_end and is_json and not self._is_framed():
                     self._take_document(response, data)  # nearly every reply that is no stream
                     return None
             return self._begin(response, data)
@@ -269,7 +273,8 @@ class ReplyStream:
         assert clocks is not None and prepared is not None
         if not data:
             data = await clocks.wait(response.read())
-        while (kind := _kind_of(response, data)) is None:
+        kind: Literal["stream", "document"] | None = "stream" if self._is_framed() else None
+        while kind is None and (kind := _kind_of(response, data)) is None:
             more = await clocks.wait(response.read())
             data += more
             if not more:
@@ -283,17 +288,23 @@ class ReplyStream:
         backend = self._backend
         decoder = backend.adapter.stream_decoder(self._request, backend.provider)
         request_id = request_id_of(response.headers)
-        intake = self._intake = Intake(decoder, clocks, request_id, prepared.adaptations)
+        intake = self._intake = Intake(
+            decoder, clocks, request_id, prepared.adaptations, self._retries
+        )
         intake.on_bytes(data)
         if self._direct is not None:
             self._direct.deliver(intake.on_bytes)
+
+    def _is_framed(self) -> bool:
+        """Whether the body is for the decoder, whatever it looks like (`OwnFraming`)."""
+        return self._request.stream and hasattr(self._backend.adapter, "stream_type")
 
     def _take_document(self, response: TransportResponse, data: bytes) -> None:
         """A reply that is no stream, whole."""
         assert self._prepared is not None
         chunk = close_open_parts(self._parse_document(response, data))
         request_id = request_id_of(response.headers)
-        self._document = with_origin(chunk, request_id, self._prepared.adaptations)
+        self._document = with_origin(chunk, request_id, self._prepared.adaptations, self._retries)
         self._end()
 
     async def _pull(self, response: TransportResponse, intake: Intake) -> None:
@@ -352,7 +363,7 @@ class ReplyStream:
         self._drop_response()
         intake = self._intake
         committed = intake is not None and intake.committed
-        delay = None if committed else self._delay(self._attempt, error)
+        delay = None if committed else self._delay(len(self._retries), error)
         if isinstance(error, RateLimitError) and error.phase != "prepare" and self._clocks:
             pause = error.retry_after if error.retry_after is not None else delay
             self._backend.gate.hold(self._clocks.now(), pause or self._backend.retry.base)
@@ -362,13 +373,32 @@ class ReplyStream:
             if self._clocks is not None:
                 self._clocks.stop()
             return
-        self._attempt += 1
+        self._note_retry(error, delay)
         self._intake = None
         try:
             await asyncio.sleep(delay)
         except BaseException:
             self.close()
             raise
+
+    def _note_retry(self, error: BackendError, delay: float) -> None:
+        """The caller's callback, the log and the reply say that it is tried again."""
+        retry = Retry(
+            type(error).__name__,
+            error.message,
+            error.provider,
+            error.model,
+            error.status,
+            delay,
+            None if error.partial is None else error.partial.usage,
+        )
+        self._retries += (retry,)
+        _log.info(
+            "%s:%s failed (%s), next attempt in %.2f s: %s",
+            retry.provider, retry.model, retry.error, delay, retry.message,
+        )  # fmt: skip
+        if self._backend.on_retry is not None:
+            self._backend.on_retry(retry)
 
     def _delay(self, attempt: int, error: BackendError) -> float | None:
         left = self._clocks.time_left() if self._clocks is not None else None
@@ -440,6 +470,7 @@ class ReplyStream:
             e.request_id = request_id_of(response.headers)
         if e.payload_summary is None:
             e.payload_summary = summary_of(self._request)
+        e.retries = self._retries
         partial = LLMChunk() if self._intake is None else self._intake.result(_cut_reason(e))
         if partial.usage is not None and partial.usage.provenance == "reported":
             usage = msgspec.structs.replace(partial.usage, provenance="partial")

@@ -201,7 +201,8 @@ def test_with_nothing_configured_the_offline_model_answers(cli: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "wire", ["openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini"]
+    "wire",
+    ["openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini", "ollama"],
 )
 def test_the_offline_model_can_be_asked_for_over_any_wire(cli: Any, wire: str) -> None:
     ran = cli("ask", "-m", f"offline:{wire}", "--thinking", "low", "hello there")

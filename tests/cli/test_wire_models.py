@@ -166,3 +166,20 @@ def test_models_says_what_is_wrong(cli: Any, monkeypatch: Any) -> None:
     assert "default model: none (LLMWIRE_MODEL: no provider is called 'opnai'" in ran.out
     assert SECRET not in ran.out
     assert "default model: offline" not in ran.out
+
+
+@pytest.mark.parametrize("name", ["local", "local-anthropic", "offline", "offline:ollama"])
+def test_models_of_a_provider_are_asked_for(cli: Any, server: LocalServer, name: str) -> None:
+    ran = cli("models", name)
+    assert ran.code == 0, ran.err
+    assert [line.split() for line in ran.out.splitlines()] == [
+        ["MODEL", "CONTEXT", "MOST", "OUTPUT"],
+        ["offline", "?", "?"],
+    ]
+    assert cli("models", "--json", name).json == {"provider": name, "models": [{"name": "offline"}]}
+
+
+def test_models_of_a_provider_without_a_list(cli: Any) -> None:
+    ran = cli("models", "nobody")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no provider is called 'nobody'" in ran.err

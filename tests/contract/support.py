@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from llmwire.adapters import ADAPTERS, SERVER_HALVES
-from llmwire.adapters.base import ServerRequest, chunk_of
+from llmwire.adapters.base import FramedServer, ServerRequest, chunk_of
 from llmwire.config import ProviderConfig
 from llmwire.errors import BackendError
 from llmwire.folding import ChunkBuilder, close_open_parts
@@ -54,6 +54,12 @@ def chunks_of(reply: LLMChunk, size: int = 5) -> Iterator[LLMChunk]:
 
 def events_of(reply: LLMChunk, asked: ServerRequest, wire: str, size: int = 5) -> list[bytes]:
     return list(SERVER_HALVES[wire].prepare_stream(chunks_of(reply, size), asked))
+
+
+def ping_of(wire: str) -> bytes:
+    """An event that says nothing."""
+    half = SERVER_HALVES[wire]
+    return half.prepare_ping() if isinstance(half, FramedServer) else b": ping\n\n"
 
 
 def decode(

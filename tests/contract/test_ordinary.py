@@ -24,10 +24,9 @@ from llmwire.errors import BackendError, DecodeError
 from llmwire.request import LLMRequest
 from llmwire.types import LLMChunk, LLMMessage, ReasoningPart, StopInfo, TextPart
 
-from .cases import REPLIES, WIRES, call, provider, request
+from .cases import REPLIES, call, provider, request
 from .support import events_of, heard
 
-each_wire = pytest.mark.parametrize("wire", WIRES)
 STREAMED = [
     i
     for i in corpus.exchange_ids(*corpus.STYLES)
@@ -38,8 +37,12 @@ VOCABULARY = {
     "reasoning": "openai.wire",
     "anthropic": "anthropic.wire",
     "vertex-anthropic": "anthropic.wire",
+    "openai-responses": "responses.wire",
+    "gemini": "gemini.wire",
+    "vertex-gemini": "gemini.wire",
 }
-"""Where the events of a wire are typed, as far as they are read."""
+"""Where the events of a wire are typed, as far as they are read; for the wires that have events."""
+each_wire = pytest.mark.parametrize("wire", VOCABULARY)
 
 
 def with_pieces(decoder: StreamDecoder, change: Callable[[Piece], Piece | None]) -> StreamDecoder:
@@ -54,6 +57,7 @@ def with_pieces(decoder: StreamDecoder, change: Callable[[Piece], Piece | None])
             super()._set_piece(piece and change(piece), event)
 
     decoder.__class__ = Changed
+    decoder._set_piece(decoder._piece, decoder._expected)
     return decoder
 
 
@@ -148,6 +152,14 @@ LONG = {
 }
 
 
+NEVER_SHORT = {
+    (wire, kind)
+    for wire in ("gemini", "vertex-gemini")
+    for kind in ("tool_call", "call_before_the_limit")
+}
+"""Gemini's calls come whole."""
+
+
 @each_wire
 @pytest.mark.parametrize("kind", LONG)
 def test_the_short_way_is_taken(wire: str, kind: str) -> None:
@@ -177,7 +189,7 @@ def test_the_short_way_is_taken(wire: str, kind: str) -> None:
         taken = 0
         _, error = told(pieces, asked, ours, counted)
         assert error is None
-        assert taken >= 90
+        assert taken >= (90 if (wire, kind) not in NEVER_SHORT else 0)
 
 
 def fields_of(wire: str) -> list[str]:
@@ -188,7 +200,7 @@ def fields_of(wire: str) -> list[str]:
     return sorted(names - {"(the provider's own name)"})
 
 
-FIELDS = {wire: [*fields_of(wire), "thoughts", "unheard_of"] for wire in WIRES}
+FIELDS = {wire: [*fields_of(wire), "thoughts", "unheard_of"] for wire in VOCABULARY}
 VALUES = (
     "null", '""', '"a"', '"null"', "0", "1", "true", "[]", "{}", '["a"]',
     '[{"type":"text","text":"b"}]', '{"type":"text_delta","text":"c"}', '{"name":"f"}',
@@ -196,7 +208,7 @@ VALUES = (
     '[{"index":1,"id":"call00002","function":{"arguments":"","name":"f"}}]',
     '{"message":"no","type":"error"}', '{"prompt_tokens":3,"completion_tokens":4}',
     '[{"type":"reasoning.text","text":"e","index":0}]', '"content_block_delta"', '"error"',
-    '{"status_code":1000,"status_msg":"no"}',
+    '{"status_code":1000,"status_msg":"no"}', '{"promptTokenCount":3}', '{"input_tokens":3}',
 )  # fmt: skip
 """What may stand in a field, sense or nonsense."""
 
@@ -225,12 +237,13 @@ def edited(event: bytes, edit: Callable[[list[dict[str, Any]]], None]) -> bytes:
     return head + b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
-@pytest.mark.parametrize("wire", ["openai", "anthropic", "reasoning"])
+@pytest.mark.parametrize("wire", ["openai", "anthropic", "reasoning", "openai-responses", "gemini"])
 @pytest.mark.parametrize("kind", LONG)
 def test_any_field_anywhere(wire: str, kind: str) -> None:
     """Whatever stands in whatever field, the short way says the same or leaves it alone."""
     events, asked, ours = stream_of(wire, kind)
-    at = next(n for n, e in enumerate(events) if b"word word" in e or b"b b b b" in e) + 1
+    at = next(n for n, e in enumerate(events) if b"word word" in e or b"b b b b" in e)
+    at = min(at + 1, len(events) - 1)
     places = range(len(objects_in(json.loads(events[at].rpartition(b"data: ")[2]))))
     for place, name, value in itertools.product(places, FIELDS[wire], VALUES):
 
@@ -257,6 +270,6 @@ def test_events_with_more_in_them(wire: str, kind: str, seed: int) -> None:
         else:
             target[rnd.choice(FIELDS[wire])] = json.loads(rnd.choice(VALUES))
 
-    for n in rnd.sample(range(len(events)), 3):
+    for n in rnd.sample(range(len(events)), min(3, len(events))):
         events[n] = edited(edited(events[n], edit), edit)
     assert_same(events if rnd.random() < 0.5 else [b"".join(events)], asked, ours)

@@ -23,12 +23,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import ProviderConfig
-from ..errors import BackendError, DecodeError
+from ..config import Dialect, ModelInfo, ProviderConfig
+from ..errors import BackendError, ConfigError, DecodeError
 from ..folding import is_json_object
 from ..memory import Memory
 from ..request import LLMRequest
@@ -96,6 +97,32 @@ class Headers(Mapping[str, str]):
         return f"Headers({', '.join(self)})"
 
 
+def endpoint_at(dialect: Dialect, own: str, model: str = "") -> str:
+    """The path of a call (and its query): the dialect's, else the wire's own."""
+    path = own
+    if dialect.endpoint is not None:
+        path = dialect.endpoint.replace("{model}", quote(model, safe=""))
+    return at_version(dialect, path)
+
+
+def at_version(dialect: Dialect, path: str) -> str:
+    """Any path with the query that the server wants on each."""
+    return f"{path}?api-version={dialect.api_version}" if dialect.api_version else path
+
+
+def scheme_at(dialect: Dialect, address: str, own: AuthScheme) -> AuthScheme:
+    """How the credential travels: as the dialect says, else as the wire's own service takes it.
+
+    Raises `ConfigError` where Google's token would go elsewhere.
+    """
+    if dialect.auth == "google":
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        if parts.scheme != "https" or not f".{host}".endswith(".googleapis.com"):
+            raise ConfigError(f"Google's token does not go to {host}", phase="prepare")
+    return dialect.auth or own
+
+
 @lru_cache(maxsize=256)
 def fixed_headers(*headers: tuple[str, str]) -> Headers:
     """The same object for the same headers, so that what is made of them is made once.
@@ -113,7 +140,7 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "x-goog-api-key", "google", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "google", "none"]
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -188,6 +215,17 @@ class APIAdapter(Protocol):
     ) -> StreamDecoder: ...
 
 
+class OwnFraming(Protocol):
+    """An adapter whose streams are no server-sent events.
+
+    Whatever comes in answer to a request for a stream goes to its decoder, which alone can tell
+    what it is.
+    """
+
+    stream_type: str
+    """The content type of its streams."""
+
+
 @runtime_checkable
 class Remembering(Protocol):
     """An adapter that can go on from what it wrote for earlier calls."""
@@ -213,6 +251,28 @@ class TokenCounter(Protocol):
         ...
 
     def parse_count(self, body: bytes, request: LLMRequest) -> int: ...
+
+
+class ModelPage(Struct, frozen=True):
+    """A list of models, or a part of one."""
+
+    models: tuple[ModelInfo, ...]
+    after: str = ""
+    """The mark of the next page; "": there is none."""
+
+
+@runtime_checkable
+class ModelLister(Protocol):
+    """An adapter whose wire can list models (wire reference 11)."""
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """A request for the list, or for the page that `after` marks; None where this provider
+        is known to have none."""
+        ...
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        """Raises `DecodeError` for what is no list."""
+        ...
 
 
 class ServerRequest(Struct, frozen=True):
@@ -258,6 +318,18 @@ class ServerHalf(Protocol):
 
     def prepare_stream_error(self, error: BackendError) -> bytes:
         """The event that reports an error inside a 200."""
+        ...
+
+
+@runtime_checkable
+class FramedServer(Protocol):
+    """A server half whose streams are no server-sent events: `prepare_stream` gives whole frames."""
+
+    stream_type: str
+    """The content type of its streams."""
+
+    def prepare_ping(self) -> bytes:
+        """A frame that says nothing, to keep a stream alive."""
         ...
 
 

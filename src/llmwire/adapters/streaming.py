@@ -38,22 +38,22 @@ class EventStreamDecoder:
     the bytes are cut, every event is tried as an ordinary one first.
     """
 
-    __slots__ = ("_event", "_head", "_piece", "_pings", "_sse", "done", "keepalives")
+    __slots__ = ("_expected", "_head", "_piece", "_pings", "_sse", "done", "keepalives")
 
     def __init__(self) -> None:
         self.done = False
         self.keepalives = 0
         self._sse = SSEDecoder()
         self._pings = 0
-        self._event = ""
+        self._expected = ""
         self._head = b"data:"
         self._piece: Piece | None = None
 
     def _set_piece(self, piece: Piece | None, event: str = "") -> None:
         """From now on `piece` reads the ordinary events, whose type is `event`. None: no more."""
         self._piece = piece
-        if event != self._event:
-            self._event = event
+        if event != self._expected:
+            self._expected = event
             self._head = b"event: %b\ndata:" % event.encode() if event else b"data:"
 
     def feed(self, data: bytes) -> Iterable[LLMChunk]:
@@ -74,15 +74,16 @@ class EventStreamDecoder:
             return _before_fault(out, e)
         return out
 
-    def finish(self) -> Iterable[LLMChunk]:
+    def finish(self) -> Iterator[LLMChunk]:
         """As `StreamDecoder.finish`."""
         out: list[LLMChunk] = []
         try:
             if not self.done:
                 self._finish(out)
-        except BackendError as e:
-            return _before_fault(out, e)
-        return out
+        except BackendError:
+            yield from out
+            raise
+        yield from out
 
     def _read(self, data: bytes, out: list[LLMChunk], tried: bool) -> None:
         """Bytes of any kind. `tried`: they are one event, and no ordinary one."""
@@ -123,7 +124,12 @@ class EventStreamDecoder:
             if self.done:
                 return
             piece = self._piece
-            if piece is not None and not tried and frame.event == self._event and not frame.stray:
+            if (
+                piece is not None
+                and not tried
+                and frame.event == self._expected
+                and not frame.stray
+            ):
                 chunk = piece(frame.data)
                 if chunk is not None:
                     out.append(chunk)

@@ -15,9 +15,18 @@ from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError
 from ...folding import ChunkBuilder, close_open_parts
 from ...memory import Memory
+from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import Headers, PreparedRequest, fixed_headers
+from ..base import (
+    Headers,
+    ModelPage,
+    PreparedRequest,
+    endpoint_at,
+    fixed_headers,
+    scheme_at,
+)
+from ..listing import compatible_list, parse_models
 from .encode import affinity, prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
@@ -46,6 +55,7 @@ class OpenAIAdapter:
     ) -> PreparedRequest:
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
+        dialect, address = dialect_of(provider), provider.address
         body, adaptations = prepare_body(request, provider, self.api, memory)
         accept = "text/event-stream" if request.stream else "application/json"
         headers = fixed_headers(("Content-Type", "application/json"), ("Accept", accept))
@@ -53,11 +63,12 @@ class OpenAIAdapter:
             headers = Headers(headers, near)
         return PreparedRequest(
             "POST",
-            self.endpoint,
+            endpoint_at(dialect, self.endpoint, request.model.name),
             headers,
             body,
-            provider.api_base,
+            address,
             adaptations,
+            scheme_at(dialect, address, "bearer"),
         )
 
     def parse_response(
@@ -85,6 +96,12 @@ class OpenAIAdapter:
             e.partial = close_open_parts(builder.result(), "error")
             raise
         return builder.result()
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        return compatible_list(provider)
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
 
     def parse_error(
         self,

@@ -23,8 +23,9 @@ from ...request import LLMRequest
 from ...schema import MISTRAL, OPENAI, PLAIN, SchemaRules
 from ...types import JSON, Adaptation, AvailableTool, CacheLifetime, Native
 from ..base import Pieces, canonical_body, canonical_json
+from .families import traits_at
 from .messages import Manner, MessageWriter
-from .models import ModelTraits, traits_of
+from .models import ModelTraits
 
 SCHEMA_RULES: dict[str, SchemaRules] = {"strict": OPENAI, "closed": MISTRAL, "plain": PLAIN}
 """The rules behind the words of `Dialect.json_schema`; the others name no schema mode."""
@@ -66,7 +67,8 @@ def prepare_body(
 
 def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) -> Settings:
     log = Log()
-    dialect, traits = dialect_of(provider), traits_of(request.model.name)
+    dialect = dialect_of(provider)
+    traits = traits_at(dialect, request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
     _add_stored(body, request, dialect, log)
     add_tools(body, request, dialect, log)
@@ -107,6 +109,7 @@ def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) ->
         _marks_of(request, dialect),
         "" if plan is None else plan.instruction,
     )
+    body.update(dialect.body)
     head = canonical_json(body)[:-1] + b',"messages":'
     return Settings(body, head, log.done(), manner)
 
@@ -125,7 +128,7 @@ _MOST_MARKS = {"breakpoint": MOST_BREAKPOINTS, "cache_control": 4, "": 0}
 
 def _marks_of(request: LLMRequest, dialect: Dialect) -> str:
     """The word of `Dialect.cache_marks`; "" where nothing can be marked."""
-    traits = traits_of(request.model.name)
+    traits = traits_at(dialect, request.model.name)
     return dialect.cache_marks or ("breakpoint" if traits and traits.breakpoints else "")
 
 
@@ -335,6 +338,9 @@ def add_thinking(
     elif level != asked:
         log.add("clamped", "thinking", "the model has no such level", asked, level)
     said = _say_level(body, level, control, levels)
+    if level != "off" and dialect.thinking_extra:
+        place = body["thinking"] if control in ("thinking_type", "adaptive") else body
+        place.update(dialect.thinking_extra)
     if said is not None:
         log.add("substituted", "thinking", "the server takes on or off only", asked, said)
     return level
@@ -356,6 +362,9 @@ def _say_level(
     elif control == "enable_thinking":
         body["enable_thinking"] = on
         return "enabled" if on else None
+    elif control == "adaptive":
+        body["thinking"] = {"type": "adaptive" if on else "disabled"}
+        return "adaptive" if on else None
     elif control == "thinking_type":
         body["thinking"] = {"type": "enabled" if on else "disabled"}
         if on and levels is None:

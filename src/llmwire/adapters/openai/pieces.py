@@ -72,8 +72,17 @@ _DELTA: dict[str, Any] = {
     "annotations": _NoItems,
     "audio": None,
     "images": _NoItems,
+    "extra_content": None,
 }
 """How each field of a delta says nothing, beside those for the text of reasoning."""
+
+
+_ONCE: dict[str, Any] = {
+    "id": _NoText,
+    "model": _NoText,
+    "citations": _NoItems,
+    "search_results": _NoItems,
+}
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +96,7 @@ def decoder(
     """Decodes events in whose delta only the field `name` says something: a `body`, called so.
 
     Names of reasoning: those in `absent` have to be null or absent, those in `empty` may be "" too.
-    `unknown`: which of `id` and `model` were not told yet, and may not be told here.
+    `unknown`: what the whole reply has once (`_ONCE`), was not told yet, and may not be told here.
     """
     quiet = {**dict.fromkeys(absent), **dict.fromkeys(empty, _NoText), **_DELTA}
     quiet.pop(name, None)
@@ -96,7 +105,7 @@ def decoder(
     fields += [(f"_{i}", t, field(default=None, name=n)) for i, (n, t) in enumerate(quiet.items())]
     delta = defstruct("Delta", fields, gc=False)
     choice = defstruct("Choice", [("delta", delta)], bases=(_Choice,), kw_only=True, gc=False)
-    told: list[Any] = [("choices", tuple[choice]), *((n, _NoText, None) for n in unknown)]  # type: ignore[valid-type]
+    told: list[Any] = [("choices", tuple[choice]), *((n, _ONCE[n], None) for n in unknown)]  # type: ignore[valid-type]
     event = defstruct("Event", told, bases=(_Event,), kw_only=True, gc=False)
     return msgspec.json.Decoder(event).decode
 

@@ -82,6 +82,9 @@ class ReplyReader:
         self._field = ""  # the name that reasoning came under last
         self._choices = 1
         self._others = False
+        self._in_thought = False
+        self._sources: tuple[dict[str, JSON], ...] = ()
+        self._cited = False
 
     # --- events ---
 
@@ -123,9 +126,13 @@ class ReplyReader:
 
     def continuing(self) -> Piece | None:
         """What reads the events that only continue the part that came last; None if none can."""
+        if self._in_thought:
+            return None
         absent, field = self._reasoning_names, self._field
         empty: tuple[str, ...] = (field,) if field in absent else ()
         unknown = tuple(n for n, v in (("id", self._id), ("model", self._model)) if v is None)
+        if not self._cited:
+            unknown += ("citations", "search_results")
         if self._writer.open_text is None:
             calls = self._calls.by_index
             if not calls:
@@ -179,6 +186,9 @@ class ReplyReader:
             self._on_bare(event, parts)
         if event.error or event.x_groq is not None or event.base_resp is not None:
             usage = self._on_extras(event, usage)
+        if not self._cited and (event.citations or event.search_results):
+            self._sources = self._sources or _sources_of(event)
+            self._cite(parts)
         if parts or word or usage or self._id is None or self._model is None:
             return self._chunk(event, parts, usage, word)
         return None
@@ -263,6 +273,8 @@ class ReplyReader:
         ):
             self._on_reasoning(delta, parts)
         content = delta.content
+        if delta.extra_content is not None or self._in_thought:
+            content = self._without_thought(delta, parts)
         if content:
             if type(content) is str:
                 self._on_text(content, parts)
@@ -304,6 +316,28 @@ class ReplyReader:
         if citations:
             made[-1] = msgspec.structs.replace(made[-1], citations=citations)
         parts += made
+
+    def _cite(self, parts: list[Part]) -> None:
+        """What the answer rests on belongs to its text; each event of the stream repeats it."""
+        if self._sources and self._text_open and not self._cited:
+            self._on_text("", parts, self._sources)
+            self._cited = True
+
+    def _without_thought(self, delta: Delta, parts: list[Part]) -> Any:
+        """The content without the thought in it, which Google marks and puts between tags."""
+        text, extra = delta.content, delta.extra_content
+        if not text or not isinstance(text, str):
+            return text
+        google = extra.get("google") if isinstance(extra, dict) else None
+        if not (isinstance(google, dict) and google.get("thought")):
+            self._in_thought = False
+            return text.removeprefix("</thought>")
+        thought, end, rest = text.removeprefix("<thought>").partition("</thought>")
+        if thought:
+            self._ensure_reasoning("", parts)
+            parts += self._writer.text_like("reasoning", thought)
+        self._in_thought = not end
+        return rest
 
     def _on_call(self, call: ToolCallDelta, parts: list[Part]) -> None:
         native = None
@@ -455,6 +489,7 @@ class ReplyReader:
         """The end of a whole reply: ends what is open, and says why it stopped."""
         stop = self._stop_now()
         parts: list[Part] = []
+        self._cite(parts)
         self._end_text(parts)
         parts += self._calls.end(stop.reason)
         audio = self._audio_part() if self._audio else None
@@ -472,6 +507,13 @@ class ReplyReader:
         if not parts and changed is None and not records:
             return None
         return chunk_of(parts, stop=changed, adaptations=records)
+
+
+def _sources_of(event: Event) -> tuple[dict[str, JSON], ...]:
+    told = event.search_results or event.citations
+    listed = told if isinstance(told, list) else []
+    found = [{"url": s} if isinstance(s, str) else s for s in listed]
+    return tuple(s for s in found if isinstance(s, dict))
 
 
 def _entry_text(entry: dict[str, Any]) -> str:

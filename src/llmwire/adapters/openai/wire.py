@@ -58,6 +58,8 @@ class Delta(Struct, gc=False):
     annotations: list[Any] | None = None
     audio: AudioDelta | None = None
     images: list[Any] | None = None
+    extra_content: Any = None
+    """Google's: says that the content is a thought."""
 
 
 class Choice(Struct, gc=False):
@@ -81,6 +83,10 @@ class Event(Struct, gc=False):
     x_groq: dict[str, Any] | None = None
     base_resp: dict[str, Any] | None = None
     """MiniMax: an error has a status code other than 0 here."""
+    citations: Any = None
+    """Perplexity's: addresses of what the answer rests on."""
+    search_results: Any = None
+    """The same with titles and dates."""
     message: Any = None
     """A bare message without choices, or the text of a bare error."""
     delta: Any = None
