@@ -67,8 +67,8 @@ class MessageWriter:
 
     def _check(self, message: LLMMessage, i: int) -> None:
         log, path = self._log, f"messages[{i}]"
-        if message.role is Role.tool and message.tool_call_id is None:
-            _refuse(path, "a tool message that does not name the call it answers")
+        if message.role is Role.tool and not message.parts:
+            _refuse(path, "a tool message without a result")
         if message.role is Role.developer:
             reason = "the target has no such role"
             log.add("substituted", f"{path}.role", reason, "developer", "system")
