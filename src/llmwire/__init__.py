@@ -93,6 +93,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .types import PartDelta as PartDelta
     from .types import ReasoningPart as ReasoningPart
     from .types import RefusalPart as RefusalPart
+    from .types import Retry as Retry
     from .types import Role as Role
     from .types import StopInfo as StopInfo
     from .types import StrToolChoice as StrToolChoice
@@ -134,7 +135,7 @@ _PLACES = {
     "transport": "Transport TransportResponse",
     "types": "Adaptation AudioPart AvailableFunction AvailableTool BytesSource CompactionPart "
     "FilePart FileSource FunctionCall ImagePart IncompleteToolCall LLMChunk LLMMessage LLMUsage "
-    "Native OpaquePart Part PartDelta ReasoningPart RefusalPart Role StopInfo StrToolChoice "
+    "Native OpaquePart Part PartDelta ReasoningPart RefusalPart Retry Role StopInfo StrToolChoice "
     "TextPart ToolCall ToolResultPart UrlSource accumulate",
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
 
@@ -22,7 +22,7 @@ from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
 from .transport import HTTPTransport, Transport, TransportResponse, transport_for
-from .types import JSON, AvailableTool, LLMChunk, LLMMessage, StrToolChoice
+from .types import JSON, AvailableTool, LLMChunk, LLMMessage, Retry, StrToolChoice
 
 PROBE_TOKENS = 16
 """What a counting probe lets the model write: the least that all known servers take (some
@@ -103,7 +103,8 @@ class GenericBackend:
     One backend may be used from several event loops and threads at once. `client` brings your own
     `httpx.AsyncClient`, `httpx2.AsyncClient`, `aiohttp.ClientSession` or `Transport`, which stays
     yours to close. `timeouts` (seconds, one number for the total) replaces the provider's; `rate`
-    says how often the key may be used. A call that is told to wait holds back the others.
+    says how often the key may be used. A call that is told to wait holds back the others. `on_retry`
+    is told of every attempt that is followed by another, before the wait.
 
     Raises `ConfigError` for an unknown `api_style` or client.
     """
@@ -116,6 +117,7 @@ class GenericBackend:
         timeouts: Timeouts | float | None = None,
         retry: RetryPolicy | None = None,
         rate: RateLimits | None = None,
+        on_retry: Callable[[Retry], None] | None = None,
     ) -> None:
         if provider.api_style not in ADAPTERS:
             raise ConfigError(
@@ -130,6 +132,7 @@ class GenericBackend:
         self.retry = retry or RetryPolicy()
         self.budget = RetryBudget()
         self.gate = RateGate(rate)
+        self.on_retry = on_retry
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()

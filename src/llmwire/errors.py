@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from .types import Adaptation, LLMChunk
+    from .types import Adaptation, LLMChunk, Retry
 
 Phase = Literal["prepare", "connect", "send", "headers", "response", "stream"]
 
@@ -65,7 +65,8 @@ class BackendError(Exception):
     provider's words); `provider_message` (its sentence, None if it gave none); `request_id`;
     `retry_after` (seconds, None unknown); `retryable` (whether the same request may succeed
     later); `phase`; `partial` (an `LLMChunk` with what had come, or None); `headers` (lower-case
-    names); `body_excerpt`; `payload_summary`; `adaptations` made to the request.
+    names); `body_excerpt`; `payload_summary`; `adaptations` made to the request; `retries`, the
+    attempts before the one that raised it.
     """
 
     default_retryable: ClassVar[bool] = False
@@ -113,6 +114,7 @@ class BackendError(Exception):
         self.body_excerpt = clean_text(body_excerpt)
         self.payload_summary = payload_summary
         self.adaptations = adaptations
+        self.retries: tuple[Retry, ...] = ()
         for name, value in details.items():
             if name not in self.detail_names():
                 raise TypeError(f"{self.__class__.__name__} has no attribute {name!r}")

@@ -43,6 +43,7 @@ from .plain import to_builtins as to_builtins
 from .plain import to_json as to_json
 from .usage import Adaptation as Adaptation
 from .usage import LLMUsage as LLMUsage
+from .usage import Retry as Retry
 from .usage import StopInfo as StopInfo
 from .usage import StopReason as StopReason
 
@@ -353,6 +354,8 @@ class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
     adaptations: tuple[Adaptation, ...] = ()
     output: Any = None
     """The reply as a value of the type that `output=` asked for; only a whole reply has it."""
+    retries: tuple[Retry, ...] = ()
+    """The attempts before the one that this is of."""
 
     @property
     def text(self) -> str:

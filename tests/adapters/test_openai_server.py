@@ -212,6 +212,12 @@ REFUSED: list[tuple[Any, str, bool]] = [
     ),
     ({**OK, "model": "o3", "max_tokens": 5}, "Use 'max_completion_tokens' instead.", False),
     ({**OK, "model": "gpt-5", "temperature": 0.5}, "'temperature' does not support 0.5", False),
+    ({**OK, "model": "gpt-5.5", "temperature": 0.5}, "'temperature' does not support 0.5", False),
+    (
+        {**OK, "model": "gpt-5.2", "temperature": 0.5, "reasoning_effort": "low"},
+        "'temperature' does not support 0.5",
+        False,
+    ),
     ({**OK, "reasoning_effort": "enormous"}, "Invalid value: 'enormous'", False),
     ({**OK, "temperature": "warm"}, "Invalid request", False),
     ({**OK, "tools": [{"type": "function"}]}, "Invalid request", False),
@@ -238,6 +244,14 @@ def test_refusals_in_the_services_words(body: Any, words: str, history: bool) ->
     assert isinstance(error, HistoryRejectedError) is history
     status, _, told = SERVER.prepare_error(error)
     assert status == 400 and words in json.loads(told)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("model", "effort"), [("gpt-5.1", None), ("gpt-5.4-mini", None), ("gpt-5.5", "none")]
+)
+def test_models_that_do_not_reason_are_sampled(model: str, effort: str | None) -> None:
+    heard = hear({**OK, "model": model, "temperature": 0.5, "reasoning_effort": effort})
+    assert heard.request.temperature == 0.5
 
 
 @given(

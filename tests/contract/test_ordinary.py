@@ -27,11 +27,6 @@ from llmwire.types import LLMChunk, LLMMessage, ReasoningPart, StopInfo, TextPar
 from .cases import REPLIES, call, provider, request
 from .support import events_of, heard
 
-STREAMED = [
-    i
-    for i in corpus.exchange_ids(*corpus.STYLES)
-    if (x := corpus.load(i))["stream"] and x["response"]["status"] == 200
-]
 VOCABULARY = {
     "openai": "openai.wire",
     "reasoning": "openai.wire",
@@ -41,8 +36,14 @@ VOCABULARY = {
     "gemini": "gemini.wire",
     "vertex-gemini": "gemini.wire",
 }
-"""Where the events of a wire are typed, as far as they are read; for the wires that have events."""
+"""Wires with a short way, and where their events are typed, as far as they are read."""
+
 each_wire = pytest.mark.parametrize("wire", VOCABULARY)
+STREAMED = [
+    i
+    for i in corpus.exchange_ids(*(a for a, w in corpus.STYLES.items() if w in VOCABULARY))
+    if (x := corpus.load(i))["stream"] and x["response"]["status"] == 200
+]
 
 
 def with_pieces(decoder: StreamDecoder, change: Callable[[Piece], Piece | None]) -> StreamDecoder:

@@ -240,10 +240,7 @@ class RequestReader:
                 "unsupported_parameter",
             )
         warm = body.get("temperature")
-        sampled = traits.sampling == "yes" or (
-            traits.sampling == "effort_none" and body.get("reasoning_effort") == "none"
-        )
-        if warm not in (None, 1) and not sampled:
+        if warm not in (None, 1) and not traits.samples(body.get("reasoning_effort")):
             raise refuse(
                 f"Unsupported value: 'temperature' does not support {warm} with this model. Only "
                 "the default (1) value is supported.",

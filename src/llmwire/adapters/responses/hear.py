@@ -118,9 +118,7 @@ def _check_settings(body: dict[str, Any]) -> None:
     reasoning, traits = body.get("reasoning"), traits_of(body["model"])
     effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
     for name in ("temperature", "top_p"):
-        sampled = traits is None or traits.sampling == "yes" or (
-            traits.sampling == "effort_none" and effort in ("none", None)
-        )  # fmt: skip
+        sampled = traits is None or traits.samples(effort)
         if body.get(name) not in (None, 1) and not sampled:
             raise refuse(
                 f"Unsupported parameter: '{name}' is not supported with this model.",
