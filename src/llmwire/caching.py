@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
+from operator import attrgetter
 from typing import Any, TypeAlias, Union
 
 from msgspec import Struct
@@ -27,7 +28,6 @@ from .types import (
     Part,
     Role,
     TextPart,
-    ToolCall,
     ToolResultPart,
 )
 
@@ -50,26 +50,31 @@ def cache_of(part: Part) -> CacheLifetime | None:
     """The mark on a part; one inside a tool's result counts as the result's own."""
     if type(part) not in _MARKABLE:
         return None
-    found: CacheLifetime | None = part.cache  # type: ignore[union-attr]
+    found: CacheLifetime | None = part.cache
     if found is None and type(part) is ToolResultPart and not isinstance(part.content, str):
         found = next((c for p in part.content if (c := cache_of(p))), None)
     return found
 
 
-def is_marked(request: LLMRequest) -> bool:
-    """Whether anything in it is marked. Quick, as every request is asked."""
-    if any(tool.cache for tool in request.tools):
-        return True
-    for message in request.messages:
-        if message.cache is not None:
+def is_marked(request: LLMRequest, unmarked: int = 0) -> bool:
+    """Whether anything in it is marked; so many messages at its beginning are known not to be."""
+    messages = request.messages[unmarked:]
+    return any(tool.cache for tool in request.tools) or any_marked(messages)
+
+
+def any_marked(messages: Sequence[LLMMessage]) -> bool:
+    """Whether a message or a part is marked. Quick, as every request is asked."""
+    parts = list(chain.from_iterable(map(_PARTS, messages)))
+    for asked in (messages, parts):
+        if list(map(_CACHE, asked)).count(None) != len(asked):  # without a frame for each
             return True
-        for part in message.parts:
-            if type(part) is TextPart:
-                if part.cache is not None:
-                    return True
-            elif type(part) is not ToolCall and cache_of(part):
-                return True
-    return False
+    return any(
+        type(part) is ToolResultPart and type(part.content) is tuple and cache_of(part)
+        for part in parts
+    )
+
+
+_CACHE, _PARTS = attrgetter("cache"), attrgetter("parts")
 
 
 def marks_of(request: LLMRequest) -> list[Mark]:
@@ -102,6 +107,7 @@ def fit_marks(
     tools: bool = True,
     assistant: bool = True,
     longest_first: bool = False,
+    unmarked: int = 0,
 ) -> LLMRequest:
     """The request with the marks that a wire takes; itself if it has none or all fit.
 
@@ -110,9 +116,9 @@ def fit_marks(
     go: the first cover what never changes, the last what was just said. `tools`, `assistant`:
     whether tools, and what the assistant said, may be marked. A message's own mark goes to its
     last part where parts of that kind have one. `longest_first`: an earlier mark may not end before a later one. Each change is a
-    record.
+    record. `unmarked` is as in `is_marked`.
     """
-    if not is_marked(request):
+    if not is_marked(request, unmarked):
         return request
     marks = marks_of(request)
     kept: dict[Place, CacheLifetime | None] = {m.place: m.lifetime for m in marks}

@@ -240,8 +240,10 @@ class AnthropicAdapter:
     def _call(self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None) -> Call:
         log = Log()
         # Marks of the caller's own replace the automatic ones (wire reference 3.5).
-        automatic = not is_marked(request)
-        request = fit_marks(request, ("5m", "1h"), log, longest_first=True)
+        unmarked = memory.unmarked(request.messages) if memory is not None else 0
+        automatic = not is_marked(request, unmarked)
+        if not automatic:
+            request = fit_marks(request, ("5m", "1h"), log, longest_first=True)
         make = memory.settings if memory is not None else _made
         plan = make(request, provider, self._plan)
         history = self._history(request, provider, plan, memory)

@@ -50,7 +50,14 @@ def prepare_body(
     """
     log = Log()
     marks = _marks_of(request, dialect_of(provider))
-    request = fit_marks(request, _LIFETIMES[marks], log, most=_MOST_MARKS[marks], tools=False)
+    request = fit_marks(
+        request,
+        _LIFETIMES[marks],
+        log,
+        most=_MOST_MARKS[marks],
+        tools=False,
+        unmarked=0 if memory is None else memory.unmarked(request.messages),
+    )
     if memory is None:
         settings = prepare_settings(request, provider, api)
     else:
