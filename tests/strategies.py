@@ -121,7 +121,7 @@ parts: st.SearchStrategy[Part] = closed_parts | deltas
 
 counts = st.none() | st.integers(0, 10**6)
 usages = st.builds(
-    LLMUsage, counts, counts, counts, counts, counts, counts, counts, counts,
+    LLMUsage, *[counts] * 10, st.none() | st.dictionaries(words, st.integers(0, 9)), st.none() | words,
     st.sampled_from(["reported", "partial", "estimated"]), st.none() | json_objects,
 )  # fmt: skip
 stops = st.builds(

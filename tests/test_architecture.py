@@ -39,14 +39,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pricing",
     ),
     ("adapters",),
-    ("clocks", "transport", "auth", "environment", "settings"),
+    ("clocks", "transport", "auth", "environment", "settings", "price_library"),
     ("stream", "backend", "connection"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 3
 """The lowest layers, which neither await nor ask the world for anything."""
 GENERATOR_FREE_TO = ("testing", "cli")
-OPTIONAL = ("aiohttp", "httpx", "httpx2", "google", "httptools", "keyring")
+OPTIONAL = ("aiohttp", "httpx", "httpx2", "google", "genai_prices", "httptools", "keyring")
 WORLD = "aiohttp asyncio concurrent ctypes google http.client http.server httpcore httpx httpx2 keyring multiprocessing "
 WORLD += "os pathlib queue random requests secrets select selectors signal socket ssl subprocess "
 WORLD += "tempfile threading time urllib.request urllib3 uuid"

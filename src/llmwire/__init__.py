@@ -59,6 +59,10 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .errors import TransportError as TransportError
     from .errors import UnsupportedError as UnsupportedError
     from .history import merge_consecutive_user_messages as merge_consecutive_user_messages
+    from .price_library import library_prices as library_prices
+    from .pricing import Cost as Cost
+    from .pricing import Prices as Prices
+    from .pricing import cost_of as cost_of
     from .providers import PROVIDERS as PROVIDERS
     from .request import LLMRequest as LLMRequest
     from .retry import RetryPolicy as RetryPolicy
@@ -114,6 +118,8 @@ _PLACES = {
     "PermissionDeniedError QuotaError RateLimitError RequestTooLargeError ServerError "
     "StatusError StreamError TimeoutError_ TransportError UnsupportedError",
     "history": "merge_consecutive_user_messages",
+    "price_library": "library_prices",
+    "pricing": "Cost Prices cost_of",
     "providers": "PROVIDERS",
     "request": "LLMRequest",
     "retry": "RetryPolicy",

@@ -10,12 +10,16 @@ from msgspec import Struct
 _struct_new: Any = msgspec.StructMeta.__call__
 
 
+Provenance = Literal["reported", "partial", "estimated"]
+
+
 class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
     """Tokens of one call, as reported. None means that nobody said; it never means zero.
 
-    input_total = input_uncached + cache_read + cache_write; output_total includes reasoning.
-    Within one reply a later report replaces what an earlier one said (`merged`): providers
-    report running totals. Source: wire reference 12.4.
+    The buckets are disjoint: input_total = input_uncached + cache_read + cache_write, and
+    cache_write is the sum of its lifetimes where a wire tells them. output_total includes
+    reasoning. Within one reply a later report replaces what an earlier one said (`merged`):
+    providers report running totals. Source: wire reference 12.4.
     """
 
     input_total: int | None = None
@@ -24,10 +28,17 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
     cache_read: int | None = None
     cache_write: int | None = None
     cache_write_5m: int | None = None
+    cache_write_30m: int | None = None
     cache_write_1h: int | None = None
+    cache_write_12h: int | None = None
     reasoning: int | None = None
-    provenance: Literal["reported", "partial", "estimated"] = "reported"
-    """`partial`: a report from before the end of the reply, a lower bound."""
+    server_tool_calls: dict[str, int] | None = None
+    """Calls of tools that the provider ran itself, by its name for them; they cost extra."""
+    service_tier: str | None = None
+    """The tier or speed that answered, in the provider's word; prices depend on it."""
+    provenance: Provenance = "reported"
+    """`partial`: a report from before the end of the reply, a lower bound. `estimated`: counted
+    by us, not by the provider."""
     raw: dict[str, Any] | None = None
     """The provider's own object, without its nulls."""
 
@@ -41,10 +52,10 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
 
     def merged(self, newer: LLMUsage) -> LLMUsage:
         """The newest known value of each field; for reports on one and the same reply."""
-        counts = zip(_counts(self), _counts(newer), strict=True)
+        fields = zip(_fields(self), _fields(newer), strict=True)
         return _struct_new(  # type: ignore[no-any-return]
             LLMUsage,
-            *(b if b is not None else a for a, b in counts),
+            *(b if b is not None else a for a, b in fields),
             newer.provenance,
             newer.raw if newer.raw is not None else self.raw,
         )
@@ -54,15 +65,23 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
         if not isinstance(other, LLMUsage):
             return NotImplemented
         order = ("reported", "partial", "estimated")
-        counts = zip(_counts(self), _counts(other), strict=True)
+        *mine, my_tools, my_tier = _fields(self)
+        *theirs, their_tools, their_tier = _fields(other)
+        tools = None
+        if my_tools is not None and their_tools is not None:
+            names = dict.fromkeys((*my_tools, *their_tools))
+            tools = {n: my_tools.get(n, 0) + their_tools.get(n, 0) for n in names}
         return _struct_new(  # type: ignore[no-any-return]
             LLMUsage,
-            *(None if a is None or b is None else a + b for a, b in counts),
+            *(None if a is None or b is None else a + b for a, b in zip(mine, theirs, strict=True)),
+            tools,
+            my_tier if my_tier == their_tier else None,
             max(self.provenance, other.provenance, key=order.index),
         )
 
 
-def _counts(u: LLMUsage) -> tuple[int | None, ...]:
+def _fields(u: LLMUsage) -> tuple[Any, ...]:
+    """All but provenance and raw, in the order of the constructor."""
     return (
         u.input_total,
         u.output_total,
@@ -70,8 +89,12 @@ def _counts(u: LLMUsage) -> tuple[int | None, ...]:
         u.cache_read,
         u.cache_write,
         u.cache_write_5m,
+        u.cache_write_30m,
         u.cache_write_1h,
+        u.cache_write_12h,
         u.reasoning,
+        u.server_tool_calls,
+        u.service_tier,
     )
 
 

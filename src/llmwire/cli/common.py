@@ -245,7 +245,8 @@ def tokens_text(reply: LLMChunk) -> str:
 def cost_text(cost: Cost) -> str:
     """Dollars; "" if nothing is known about them."""
     if cost.total is not None:
-        return dollars(cost.total)
+        about = "about " if cost.provenance == "estimated" and cost.total else ""
+        return about + dollars(cost.total)
     return f"at least {dollars(cost.known)}" if cost.known else ""
 
 

@@ -44,6 +44,7 @@ def usage_of(
     *,
     reasoning_outside_output: bool = False,
     provenance: Literal["reported", "partial"] = "reported",
+    service_tier: object = None,
 ) -> LLMUsage | None:
     """The tokens that a usage object reports; None for an empty one.
 
@@ -82,7 +83,15 @@ def usage_of(
     if prompt is not None and read is not None:
         uncached = max(0, prompt - read - (write or 0))
     return LLMUsage(
-        prompt, output, uncached, read, write, reasoning=reasoning, provenance=provenance, raw=raw
+        prompt,
+        output,
+        uncached,
+        read,
+        write,
+        reasoning=reasoning,
+        service_tier=service_tier if isinstance(service_tier, str) and service_tier else None,
+        provenance=provenance,
+        raw=raw,
     )
 
 
