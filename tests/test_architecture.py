@@ -39,11 +39,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pricing",
     ),
     ("adapters",),
+    ("check", "repair"),
     ("clocks", "transport", "auth", "environment", "settings", "price_library"),
-    ("stream", "backend", "connection"),
+    ("intake", "stream", "backend", "connection"),
     ("testing", "sync", "cli", "__main__"),
 )
-PURE_LAYERS = 3
+PURE_LAYERS = 4
 """The lowest layers, which neither await nor ask the world for anything."""
 GENERATOR_FREE_TO = ("testing", "cli")
 OPTIONAL = ("aiohttp", "httpx", "httpx2", "google", "genai_prices", "httptools", "keyring")

@@ -20,6 +20,14 @@ from .errors import AuthenticationError, BackendError, ConfigError, TransportErr
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """What Vertex AI asks for (wire reference 3.1)."""
 
+BY_KEY = frozenset(("none", "bearer", "x-api-key"))
+"""The schemes whose header depends on nothing but the key."""
+
+
+def key_now(variable: str) -> str:
+    """What the variable holds now; "" where it is not set, or is no variable."""
+    return os.environ.get(variable, "") if variable else ""
+
 
 async def authorize(
     prepared: PreparedRequest,

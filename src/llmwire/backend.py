@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
 
 from msgspec.structs import replace
 
 from .adapters import ADAPTERS
 from .adapters.base import Headers, PreparedRequest, TokenCounter
-from .auth import GoogleTokens, authorize
+from .auth import BY_KEY, GoogleTokens, authorize, key_now
+from .clocks import Watch
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
 from .request import LLMRequest
@@ -25,6 +27,17 @@ OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
 
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
+_MAX_REMEMBERED = 64
+"""How many sets of headers are kept ready; a backend has a handful, one a wire format and form."""
+
+
+class _Known(NamedTuple):
+    """Headers to send, and what they were made of."""
+
+    given: Headers
+    variable: str
+    key: str
+    headers: Headers
 
 
 Messages: TypeAlias = Sequence[LLMMessage] | LLMMessage | str
@@ -60,6 +73,9 @@ class CallOptions(TypedDict, total=False):
     """False: at most one call a turn. None: the provider's default."""
     extra_body: Mapping[str, JSON] | None
     """Merged over the request body's top level, unchecked."""
+
+
+_OPTIONS = frozenset(CallOptions.__annotations__)
 
 
 class TokenCount(int):
@@ -111,6 +127,8 @@ class GenericBackend:
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
+        self._known: dict[tuple[int, str], _Known] = {}
+        self._watches: dict[asyncio.AbstractEventLoop, Watch] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,10 +157,7 @@ class GenericBackend:
 
         Raises the errors of `llmwire.errors`; before any I/O for what is wrong with the call.
         """
-        async with self._reply(model, messages, False, options) as stream:
-            async for _ in stream:
-                pass
-            return stream.result
+        return await self._reply(model, messages, False, options).whole()
 
     def complete_streaming(
         self,
@@ -209,14 +224,44 @@ class GenericBackend:
         self, prepared: PreparedRequest, extra_headers: Mapping[str, str]
     ) -> Headers:
         """The headers to send, credentials and the caller's own included."""
+        scheme = prepared.auth
         try:
             extra = Headers(self.provider.extra_headers, extra_headers)
             if any(name in extra for name in _CREDENTIALS):
                 prepared = replace(prepared, auth="none")
             headers = await authorize(prepared, self.provider, tokens=self._tokens)
-            return Headers(_USER_AGENT, headers, extra)
+            headers = Headers(_USER_AGENT, headers, extra)
         except ValueError as e:
             raise ConfigError(f"provider {self.provider.name!r}: {e}") from None
+        if not extra_headers and prepared.auth in BY_KEY:
+            if len(self._known) >= _MAX_REMEMBERED:
+                self._known.clear()
+            given = prepared.headers
+            variable = "" if prepared.auth == "none" else self.provider.api_key_env_var
+            known = _Known(given, variable, key_now(variable), headers)
+            self._known[id(given), scheme] = known  # which keeps `given`, and so its id
+        return headers
+
+    def known_headers(
+        self, prepared: PreparedRequest, extra_headers: Mapping[str, str]
+    ) -> Headers | None:
+        """What `authorized` gave before for the same headers and the same key, or None."""
+        known = self._known.get((id(prepared.headers), prepared.auth))
+        if known is None or extra_headers or known.given is not prepared.headers:
+            return None
+        if known.variable and key_now(known.variable) != known.key:
+            return None
+        return known.headers
+
+    def watch(self) -> Watch:
+        """The running loop's timer."""
+        loop = asyncio.get_running_loop()
+        watch = self._watches.get(loop)
+        if watch is None:
+            for other in [other for other in self._watches if other.is_closed()]:
+                self._watches.pop(other, None)
+            watch = self._watches[loop] = Watch(loop)
+        return watch
 
     # --- requests ---
 
@@ -237,8 +282,8 @@ class GenericBackend:
         stream: bool,
         options: CallOptions,
     ) -> LLMRequest:
-        unknown = set(options) - set(CallOptions.__annotations__)
-        if unknown:
+        if not options.keys() <= _OPTIONS:
+            unknown = options.keys() - _OPTIONS
             raise TypeError(f"unexpected argument {', '.join(sorted(unknown))}")
         if isinstance(model, str):
             model = ModelConfig(model, self.provider.name)
@@ -279,9 +324,7 @@ class _CountStream(ReplyStream):
         self._tokens = 0
 
     async def count(self) -> int:
-        async with self:
-            async for _ in self:
-                pass
+        await self.whole()
         return self._tokens
 
     def _parse_document(self, response: TransportResponse, body: bytes) -> LLMChunk:

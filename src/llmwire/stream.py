@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
-from .adapters.base import PreparedRequest, StreamDecoder
+from .adapters.base import PreparedRequest
 from .clocks import Clocks
 from .error_body import request_id_of
 from .errors import (
@@ -27,9 +26,9 @@ from .errors import (
     StreamError,
     TransportError,
 )
-from .folding import ChunkBuilder, close_open_parts
+from .intake import MAX_BODY_BYTES, Intake, too_large
 from .request import LLMRequest, approx_chars
-from .transport import Outgoing, TransportResponse
+from .transport import DirectResponse, Outgoing, TransportResponse
 from .types import IncompleteReason, LLMChunk
 
 if TYPE_CHECKING:
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
 
 ERROR_BODY_BYTES = 64 * 1024
 """How much of an error's body is read. Real ones are a few KiB; HTML pages some dozens."""
-
-MAX_BODY_BYTES = 1024 * 1024 * 1024
-"""A bound on one reply. Generous: replies with images are 30 MB and more; this only stops a
-server that never ends."""
 
 DRAIN_SECONDS = 0.25
 """How long to wait for the end of a body whose reply is already whole, to keep the connection."""
@@ -60,17 +55,14 @@ class ReplyStream:
         self._backend = backend
         self._request = request
         self._extra_headers = headers
-        self._builder = ChunkBuilder()
-        self._queue: deque[LLMChunk] = deque()
         self._response: TransportResponse | None = None
-        self._decoder: StreamDecoder | None = None
+        self._direct: DirectResponse | None = None  # the response, if it feeds the intake itself
+        self._intake: Intake | None = None  # what came in this attempt
         self._prepared: PreparedRequest | None = None
         self._clocks: Clocks | None = None
         self._failure: BaseException | None = None  # why the reply did not come to its end
         self._error: BackendError | None = None  # to be raised once the queue is empty
         self._attempt = 0
-        self._begun = False  # the first chunk of this attempt was made
-        self._committed = False  # content was delivered: nothing may be repeated
         self._ended = False
 
     # --- what users see ---
@@ -82,7 +74,7 @@ class ReplyStream:
         Parts that are still open are closed, and a tool call that is not whole is an
         `IncompleteToolCall`.
         """
-        return close_open_parts(self._builder.result())
+        return LLMChunk() if self._intake is None else self._intake.result()
 
     @property
     def complete(self) -> bool:
@@ -102,15 +94,14 @@ class ReplyStream:
 
     def close(self) -> None:
         """Stops the reply and closes its connection; what had come stays in `result`."""
-        response, self._response = self._response, None
-        if response is not None:
-            response.close()
+        self._drop_response()
         if self._clocks is not None:
             self._clocks.stop()
         if not self._ended:
             self._ended = True
             self._failure = self._failure or GeneratorExit()
-        self._queue.clear()
+        if self._intake is not None:
+            self._intake.queue.clear()
         self._error = None
 
     async def aclose(self) -> None:
@@ -118,32 +109,176 @@ class ReplyStream:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_response", None) is not None:
+        if not getattr(self, "_ended", True) and self._clocks is not None:
             self.close()
 
     def __aiter__(self) -> AsyncIterator[LLMChunk]:
         return self
 
     async def __anext__(self) -> LLMChunk:
-        while not self._queue and not self._ended:
+        while True:
+            intake = self._intake
+            if intake is not None and intake.queue and (intake.committed or self._ended):
+                return intake.queue.popleft()
+            if self._ended:
+                break
             try:
-                if self._response is None:
-                    await self._open()
-                await self._read()
+                step = self._step()
+                if step is not None:
+                    await step
             except BackendError as e:
                 await self._retry_or_end(e)
             except BaseException as e:
                 self._failure = e
                 self.close()
                 raise
-        if self._queue:
-            return self._queue.popleft()
         if self._error is not None:
             error, self._error = self._error, None
             raise error from error.__cause__
         raise StopAsyncIteration
 
+    async def whole(self) -> LLMChunk:
+        """The reply once it is whole, without its pieces."""
+        try:
+            while not self._ended:
+                try:
+                    step = self._step()
+                    if step is not None:
+                        await step
+                except BackendError as e:
+                    await self._retry_or_end(e)
+                if self._intake is not None:
+                    self._intake.queue.clear()
+        except BaseException as e:
+            self._failure = self._failure or e
+            self.close()
+            raise
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error from error.__cause__
+        return self.result
+
     # --- the loop ---
+
+    def _step(self) -> Awaitable[Any] | None:
+        """What to wait for next; None: something changed without waiting."""
+        response, intake = self._response, self._intake
+        if response is None:
+            return self._open()
+        if intake is None:
+            return self._begin(response)
+        assert self._clocks is not None
+        if intake.done:
+            if intake.fault is not None:
+                raise intake.fault
+            if self._direct is None or not self._direct.at_end:
+                return self._drain(response, intake)
+            self._finish(intake)
+            return None
+        self._clocks.start("idle" if intake.committed else "first_content")
+        if self._direct is None:
+            return self._pull(response, intake)
+        news = self._direct.news()
+        if news is None:
+            self._finish(intake)
+        else:
+            self._clocks.bound(news)
+        return news
+
+    async def _open(self) -> None:
+        """One attempt up to the headers. Raises what the status or the body's kind says."""
+        backend = self._backend
+        if self._clocks is None:
+            self._clocks = Clocks(backend.timeouts, backend.watch())
+        clocks = self._clocks
+        if self._prepared is None:
+            self._prepared = backend.prepare(self._request)
+        prepared = self._prepared
+        clocks.start("headers")
+        headers = backend.known_headers(prepared, self._extra_headers)
+        if headers is None:
+            headers = await clocks.wait(backend.authorized(prepared, self._extra_headers))
+            clocks.start("headers")
+        outgoing = Outgoing(
+            prepared.method, prepared.url, headers, prepared.body, backend.timeouts.connect
+        )
+        response = self._response = await clocks.wait(backend.transport.send(outgoing))
+        if response.status >= 300:
+            body = await self._read_body(response, ERROR_BODY_BYTES, cut=True)
+            raise backend.adapter.parse_error(
+                response.status, response.headers, body, self._request, backend.provider
+            )
+        clocks.start("first_content")
+
+    async def _begin(self, response: TransportResponse) -> None:
+        """Looks at the first bytes of the body: a stream, or a document."""
+        clocks, prepared = self._clocks, self._prepared
+        assert clocks is not None and prepared is not None
+        direct: DirectResponse | None = response if getattr(response, "direct", False) else None  # type: ignore[assignment]
+        data = b"" if direct is None else direct.take()
+        if not data:
+            data = await clocks.wait(response.read())
+        while (kind := _kind_of(response, data)) is None:
+            more = await clocks.wait(response.read())
+            data += more
+            if not more:
+                break
+        if kind == "document" and (direct is None or not direct.at_end):
+            data += await self._read_body(response, MAX_BODY_BYTES - len(data))
+        intake = Intake(clocks, request_id_of(response.headers), prepared.adaptations)
+        if kind != "stream" and b"\ndata:" not in data:
+            clocks.bytes_received += len(data)
+            chunk = self._parse_document(response, data)
+            self._intake = intake
+            intake.take_document(chunk)
+            self._end()
+            return
+        backend = self._backend
+        intake.decoder = backend.adapter.stream_decoder(self._request, backend.provider)
+        self._intake = intake
+        intake.on_bytes(data)
+        if direct is not None:
+            direct.deliver(intake.on_bytes)
+            self._direct = direct
+
+    async def _pull(self, response: TransportResponse, intake: Intake) -> None:
+        """The next bytes of a response that has to be asked for them."""
+        assert self._clocks is not None
+        while True:
+            data = await self._clocks.wait(response.read())
+            if not data:
+                self._finish(intake)
+                return
+            if intake.on_bytes(data):
+                return
+
+    def _finish(self, intake: Intake) -> None:
+        """The end of the bytes. Raises `IncompleteStreamError` unless the reply was whole."""
+        intake.finish()
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._drop_response()
+        if self._clocks is not None:
+            self._clocks.stop()
+        self._backend.budget.earn()
+
+    def _drop_response(self) -> None:
+        response, self._response = self._response, None
+        self._direct = None
+        if response is not None:
+            response.close()
+
+    async def _drain(self, response: TransportResponse, intake: Intake) -> None:
+        """The end of a body whose reply is whole already; a server that does not end it is left."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await response.read():
+                    pass
+        except (TimeoutError, BackendError):
+            pass
+        self._finish(intake)
 
     async def _retry_or_end(self, e: BackendError) -> None:
         """Waits, and the next attempt may begin; or the reply has ended, and the error is kept.
@@ -152,19 +287,17 @@ class ReplyStream:
         """
         error = self._explained(e)
         self._drop_response()
-        delay = None if self._committed else self._delay(self._attempt, error)
+        intake = self._intake
+        committed = intake is not None and intake.committed
+        delay = None if committed else self._delay(self._attempt, error)
         if delay is None:
             self._failure = self._error = error
             self._ended = True
             if self._clocks is not None:
                 self._clocks.stop()
-            if not self._committed:
-                self._queue.clear()
             return
         self._attempt += 1
-        self._builder = ChunkBuilder()
-        self._begun = False
-        self._queue.clear()
+        self._intake = None
         try:
             await asyncio.sleep(delay)
         except BaseException:
@@ -177,111 +310,6 @@ class ReplyStream:
         if delay is None or not self._backend.budget.spend():
             return None
         return delay
-
-    async def _open(self) -> None:
-        """One attempt up to the headers. Raises what the status or the body's kind says."""
-        backend = self._backend
-        if self._clocks is None:
-            self._clocks = Clocks(backend.timeouts, asyncio.get_running_loop())
-        clocks = self._clocks
-        if self._prepared is None:
-            self._prepared = backend.prepare(self._request)
-        prepared = self._prepared
-        clocks.start("headers")
-        headers = await clocks.wait(backend.authorized(prepared, self._extra_headers))
-        outgoing = Outgoing(
-            prepared.method, prepared.url, headers, prepared.body, backend.timeouts.connect
-        )
-        clocks.start("headers")
-        response = self._response = await clocks.wait(backend.transport.send(outgoing))
-        if response.status >= 300:
-            body = await self._read_body(response, ERROR_BODY_BYTES, cut=True)
-            raise backend.adapter.parse_error(
-                response.status, response.headers, body, self._request, backend.provider
-            )
-        clocks.start("first_content")
-        self._decoder = None
-
-    async def _read(self) -> None:
-        """Reads until there is something for the caller or the reply has ended."""
-        assert self._clocks is not None and self._response is not None
-        response, clocks = self._response, self._clocks
-        if self._decoder is None:
-            data = await clocks.wait(response.read())
-            while (kind := _kind_of(response, data)) is None:
-                more = await clocks.wait(response.read())
-                data += more
-                if not more:
-                    break
-            if kind == "document":
-                data += await self._read_body(response, MAX_BODY_BYTES - len(data))
-            if kind != "stream" and b"\ndata:" not in data:
-                self._deliver([self._parse_document(response, data)], last=True)
-                self._end()
-                return
-            self._decoder = self._backend.adapter.stream_decoder(
-                self._request, self._backend.provider
-            )
-        else:
-            clocks.start("idle" if self._committed else "first_content")
-            data = await clocks.wait(response.read())
-        decoder = self._decoder
-        while data:
-            clocks.bytes_received += len(data)
-            if clocks.bytes_received > MAX_BODY_BYTES:
-                raise _too_large()
-            if self._deliver(decoder.feed(data)):
-                if decoder.done:
-                    await self._drain(response)
-                    self._finish(decoder)
-                return
-            clocks.keepalives = decoder.keepalives
-            if decoder.done:
-                await self._drain(response)
-                break
-            data = await clocks.wait(response.read())
-        self._finish(decoder)
-
-    def _finish(self, decoder: StreamDecoder) -> None:
-        self._deliver(decoder.finish(), last=True)
-        self._end()
-
-    def _deliver(self, chunks: Iterable[LLMChunk], last: bool = False) -> bool:
-        """Queues chunks; whether the caller may have them now.
-
-        Until the first content (or the end) they are held back: a retry must repeat nothing.
-        """
-        for chunk in chunks:
-            if not self._begun:
-                self._begun = True
-                chunk = self._with_origin(chunk)
-            self._builder.add(chunk)
-            self._queue.append(chunk)
-            if chunk.message.parts:
-                self._committed = True
-        return (self._committed or last) and bool(self._queue)
-
-    def _with_origin(self, chunk: LLMChunk) -> LLMChunk:
-        """The first chunk says what was adapted and by which id the provider knows the call."""
-        assert self._response is not None and self._prepared is not None
-        request_id = request_id_of(self._response.headers)
-        return msgspec.structs.replace(
-            chunk,
-            correlation_id=chunk.correlation_id or request_id,
-            adaptations=self._prepared.adaptations + chunk.adaptations,
-        )
-
-    def _end(self) -> None:
-        self._ended = True
-        self._drop_response()
-        if self._clocks is not None:
-            self._clocks.stop()
-        self._backend.budget.earn()
-
-    def _drop_response(self) -> None:
-        response, self._response = self._response, None
-        if response is not None:
-            response.close()
 
     # --- bodies that are no stream ---
 
@@ -323,22 +351,13 @@ class ReplyStream:
                 if size > limit:
                     if cut:
                         break
-                    raise _too_large()
+                    raise too_large()
                 if not block.isspace():  # DeepSeek keeps whole answers alive with blank lines
                     self._clocks.start("idle")
         except (TransportError, DecodeError):
             if not cut:
                 raise
         return b"".join(blocks)[: limit if cut else None]
-
-    async def _drain(self, response: TransportResponse) -> None:
-        """The end of a body whose reply is whole already; a server that does not end it is left."""
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while await response.read():
-                    pass
-        except (TimeoutError, BackendError):
-            pass
 
     # --- errors ---
 
@@ -355,7 +374,7 @@ class ReplyStream:
             e.request_id = request_id_of(response.headers)
         if e.payload_summary is None:
             e.payload_summary = summary_of(self._request)
-        partial = close_open_parts(self._builder.result(), _cut_reason(e))
+        partial = LLMChunk() if self._intake is None else self._intake.result(_cut_reason(e))
         if partial.usage is not None and partial.usage.provenance == "reported":
             usage = msgspec.structs.replace(partial.usage, provenance="partial")
             partial = msgspec.structs.replace(partial, usage=usage)
@@ -384,12 +403,6 @@ _SSE_STARTS = (b":", b"data:", b"event:", b"id:", b"retry:")
 def _cut_reason(e: BackendError) -> IncompleteReason:
     is_report = isinstance(e, StreamError) and not isinstance(e, IncompleteStreamError)
     return "error" if is_report else "cut"
-
-
-def _too_large() -> TransportError:
-    return TransportError(
-        f"the reply is larger than {MAX_BODY_BYTES:,} bytes", kind="limit", retryable=False
-    )
 
 
 def summary_of(request: LLMRequest) -> PayloadSummary:

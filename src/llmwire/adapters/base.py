@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
@@ -44,9 +45,11 @@ class Headers(Mapping[str, str]):
     another (line breaks, control characters, non-ASCII names or values beyond Latin-1).
     """
 
-    __slots__ = ("_items",)
+    __slots__ = ("_items", "wire")
 
     def __init__(self, *sources: Mapping[str, str]) -> None:
+        self.wire: Any = None
+        """What a transport made of them, kept by it so that it is made once."""
         self._items: dict[str, tuple[str, str]] = {}
         for source in sources:
             for name, value in source.items():
@@ -75,6 +78,15 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({', '.join(self)})"
+
+
+@lru_cache(maxsize=256)
+def fixed_headers(*headers: tuple[str, str]) -> Headers:
+    """The same object for the same headers, so that what is made of them is made once.
+
+    For an adapter's own headers: nothing here may be a secret or differ from call to call.
+    """
+    return Headers(dict(headers))
 
 
 def _checked(name: str, value: str) -> str:

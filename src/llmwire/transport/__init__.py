@@ -12,6 +12,7 @@ from .foreign import foreign_error as foreign_error
 from .lean import HTTPTransport as HTTPTransport
 from .network import env_proxy as env_proxy
 from .network import tls_context as tls_context
+from .seam import DirectResponse as DirectResponse
 from .seam import Outgoing as Outgoing
 from .seam import Transport as Transport
 from .seam import TransportResponse as TransportResponse

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..errors import BackendError, Phase, TransportError
@@ -33,6 +35,11 @@ before: it shows within a round trip. A server that took longer may have done wh
 _JOINED_BYTES = 64 * 1024  # below this, joining head and body costs less than a second send
 
 
+@lru_cache(maxsize=1024)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
 class ConnectionOwner(Protocol):
     """Knows all connections of one event loop."""
 
@@ -46,14 +53,15 @@ class Connection(asyncio.Protocol):
     """A connection and the answer that is coming over it.
 
     The parser calls `on_*`; the event loop calls what `asyncio.Protocol` names; the rest is ours.
-    `error` says why the answer will not become whole.
+    `error` says why the answer will not become whole. Bytes of the body are for the `sink`, right
+    where they arrive, once there is one; until then they wait to be taken.
     """
 
     __slots__ = (
-        "_blocks", "_busy", "_closing", "_interim", "_keep", "_loop", "_overhead", "_owner",
-        "_parser", "_paused", "_poll", "_sent_at", "_surplus", "_transport", "_unread",
-        "_until_eof", "_waiter", "answered", "error", "headers", "route", "status", "used_at",
-        "whole",
+        "_blocks", "_busy", "_closing", "_end", "_interim", "_keep", "_loop", "_overhead",
+        "_owner", "_parser", "_paused", "_poll", "_sent_at", "_surplus", "_tls", "_transport",
+        "_unread", "_until_eof", "_waiter", "answered", "error", "headers", "on_body", "route",
+        "sink", "status", "used_at", "whole",
     )  # fmt: skip
 
     def __init__(self, owner: ConnectionOwner, route: Route) -> None:
@@ -74,14 +82,20 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers: dict[str, str] = {}
         self._blocks: list[bytes] = []
+        self.on_body = self._blocks.append  # the parser calls it; no frame of Python's between
+        self._end = 0
+        self.sink: Callable[[bytes], bool] | None = None
+        """Takes the body's bytes; says whether its reader is to be woken."""
         self._unread = self._overhead = 0
         self._interim = self._keep = self._until_eof = False
         self._sent_at = 0.0
+        self._tls: Any = None
 
     # --- the event loop's side ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._tls = transport.get_extra_info("ssl_object")
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.fileno() >= 0 and hasattr(select, "poll"):
             self._poll = select.poll()
@@ -99,23 +113,43 @@ class Connection(asyncio.Protocol):
             return
         self._overhead += len(data)
         assert self._parser is not None
+        before = len(self._blocks)
         try:
             self._parser.feed_data(data)
         except Exception as e:
             self._unreadable(e, data)
-        else:
-            if self._overhead > MAX_HEAD_BYTES:
-                self._fail(
-                    TransportError(
-                        f"the server sent {MAX_HEAD_BYTES:,} bytes of headers and no body",
-                        kind="limit",
-                        phase="stream" if self.answered else "headers",
-                        retryable=False,
-                    )
+        if len(self._blocks) > before:
+            self._on_blocks(len(data))
+        elif self._overhead > MAX_HEAD_BYTES:
+            self._fail(
+                TransportError(
+                    f"the server sent {MAX_HEAD_BYTES:,} bytes of headers and no body",
+                    kind="limit",
+                    phase="stream" if self.answered else "headers",
+                    retryable=False,
                 )
-            elif self._unread > HIGH_WATER and not self._paused and not self._closing:
-                self._paused = True
-                cast(asyncio.Transport, self._transport).pause_reading()
+            )
+
+    def _on_blocks(self, size: int) -> None:
+        """A packet of so many bytes had pieces of the body in it."""
+        blocks = self._blocks
+        if self._surplus and self.whole:
+            del blocks[self._end :]  # of an answer that nobody asked for
+            if not blocks:
+                return
+        self._overhead = 0
+        self._unread += size
+        sink = self.sink
+        if sink is not None:
+            data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+            blocks.clear()
+            if sink(data):
+                self._wake()
+        elif self._waiter is not None:
+            self._wake()
+        if self._unread > HIGH_WATER and not (self._paused or self._closing):
+            self._paused = True
+            cast(asyncio.Transport, self._transport).pause_reading()
 
     def eof_received(self) -> None:
         if not self._busy:
@@ -143,7 +177,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.answered or not self._busy:
             return  # a trailer may not change what was decided, or it is another's
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" \t")
+        key, text = _lower(name), value.decode("latin-1").rstrip(" \t")
         known = self.headers.get(key)
         self.headers[key] = text if known is None else f"{known}, {text}"
 
@@ -169,20 +203,13 @@ class Connection(asyncio.Protocol):
             self._until_eof = coding != "chunked" and "content-length" not in self.headers
             self._wake()
 
-    def on_body(self, body: bytes) -> None:
-        if self._busy:
-            self._overhead = 0
-            self._unread += len(body)
-            self._blocks.append(body)
-            if self._waiter is not None:
-                self._wake()
-
     def on_message_complete(self) -> None:
         if self._interim:
             self._interim = False
         elif self._busy:
             self._busy = False
             self.whole = True
+            self._end = len(self._blocks)
             self._wake()
 
     # --- our side ---
@@ -193,7 +220,8 @@ class Connection(asyncio.Protocol):
         Raises `TransportError`; the connection is then closed, as it is when this is cancelled.
         """
         self.whole = self.answered = self._interim = False
-        self._blocks = []
+        self._blocks.clear()
+        self.sink = None
         self._unread = self._overhead = self.status = 0
         self.headers = {}
         self._sent_at = self._loop.time()
@@ -232,11 +260,18 @@ class Connection(asyncio.Protocol):
         if not blocks:
             return b""
         data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        self._blocks = []
+        blocks.clear()
+        self.caught_up()
+        return data
+
+    def has_bytes(self) -> bool:
+        return bool(self._blocks)
+
+    def caught_up(self) -> None:
+        """The reader has seen all that came: more may come."""
         self._unread = 0
         if self._paused:
             self._resume()
-        return data
 
     def news(self) -> asyncio.Future[None]:
         """Ends at the next change: bytes, the end of the answer, an error."""
@@ -276,10 +311,9 @@ class Connection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Waits for the next request."""
-        self._blocks = []
-        self._unread = 0
-        if self._paused:
-            self._resume()
+        self._blocks.clear()
+        self.sink = None
+        self.caught_up()
         self.used_at = self._loop.time()
 
     def is_fit(self) -> bool:
@@ -319,21 +353,14 @@ class Connection(asyncio.Protocol):
 
     def _spoke_first(self, kept: bool) -> bool:
         # A kept one was looked at a moment ago. Over TLS session tickets may come at any time.
-        return (
-            not kept
-            and self._transport is not None
-            and self._transport.get_extra_info("ssl_object") is None
-            and self._poll_says()
-        )
+        return not kept and self._transport is not None and self._tls is None and self._poll_says()
 
     def _ended_on_purpose(self) -> bool:
         """Without TLS no one can tell; with it, an end without goodbye may be an attack's."""
-        assert self._transport is not None
-        tls = self._transport.get_extra_info("ssl_object")
-        if tls is None:
+        if self._tls is None:
             return True
         try:
-            return not tls.read(1)
+            return not self._tls.read(1)
         except ssl.SSLZeroReturnError:
             return True
         except (OSError, ValueError):

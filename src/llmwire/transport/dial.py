@@ -7,7 +7,8 @@ import collections
 import itertools
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from ..errors import TransportError
@@ -31,10 +32,13 @@ async def dial(
 ) -> P:
     """A connected protocol. Raises what asyncio raises, and `TransportError` for proxies."""
     async with asyncio.timeout(timeout):
-        if route.proxy is None:
-            plain = await _opened(route.host, route.port)
-        else:
+        if route.proxy is not None:
             plain = await _through_proxy(route)
+        elif isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+            secure = (tls or tls_context()) if route.scheme == "https" else None
+            return await _opened_at_once(route.host, route.port, protocol, secure)
+        else:
+            plain = await _opened(route.host, route.port)
         try:
             plain.check()
             made = protocol()
@@ -77,7 +81,7 @@ async def _through_proxy(route: Route) -> _Plain:
 
 
 async def _opened(host: str, port: int) -> _Plain:
-    sock = await _socket_to(await _addresses(host, port))
+    sock = await _socket_to(_literal(host, port) or await _addresses(host, port))
     loop = asyncio.get_running_loop()
     # Shielded: event loops differ in who closes the socket when this is cancelled. It does not
     # wait for the network.
@@ -95,6 +99,28 @@ def _abort(opening: asyncio.Future[tuple[asyncio.Transport, _Plain]]) -> None:
         opening.result()[0].abort()
 
 
+async def _opened_at_once(
+    host: str, port: int, protocol: Callable[[], P], tls: ssl.SSLContext | None
+) -> P:
+    """In fewer steps, where the event loop is asyncio's own: it closes what it was given."""
+    sock = await _socket_to(_literal(host, port) or await _addresses(host, port))
+    loop = asyncio.get_running_loop()
+    try:
+        if tls is None:
+            return (await loop.create_connection(protocol, sock=sock))[1]
+        _, made = await loop.create_connection(
+            protocol,
+            sock=sock,
+            ssl=tls,
+            server_hostname=host.rstrip("."),  # certificates name hosts without the root's dot
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+        )
+        return made
+    except BaseException:
+        sock.close()  # asyncio does too, a turn later
+        raise
+
+
 async def _secured(
     transport: asyncio.Transport, protocol: asyncio.Protocol, tls: ssl.SSLContext, host: str
 ) -> None:
@@ -110,12 +136,19 @@ async def _secured(
     protocol.connection_made(secure)
 
 
-async def _addresses(host: str, port: int) -> list[AddrInfo]:
-    """The addresses of a host, its families taking turns (RFC 8305, section 4)."""
+@lru_cache(maxsize=256)
+def _literal(host: str, port: int) -> tuple[AddrInfo, ...]:
+    """The address that `host` spells out; nothing for a name."""
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return tuple(
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        )
     except socket.gaierror:
-        pass  # a name
+        return ()
+
+
+async def _addresses(host: str, port: int) -> Sequence[AddrInfo]:
+    """The addresses of a host, its families taking turns (RFC 8305, section 4)."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if not found:
         raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
@@ -125,7 +158,7 @@ async def _addresses(host: str, port: int) -> list[AddrInfo]:
     return [info for pair in pairs for info in pair if info is not None]
 
 
-async def _socket_to(addresses: list[AddrInfo]) -> socket.socket:
+async def _socket_to(addresses: Sequence[AddrInfo]) -> socket.socket:
     """The first socket that connects; each next address is tried a moment after the last.
 
     asyncio has the same (`happy_eyeballs_delay`), but loses the socket when it is cancelled at

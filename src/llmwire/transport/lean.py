@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..errors import BackendError, TransportError
 from .address import Address, Route, address_of, head_of
@@ -167,7 +167,7 @@ class Pool:
 class Response:
     """An answer over a `Connection`; see `TransportResponse`."""
 
-    __slots__ = ("_connection", "_inflater", "_pool", "headers", "status")
+    __slots__ = ("_connection", "_inflater", "_pool", "direct", "headers", "status")
 
     def __init__(self, connection: Connection, pool: Pool) -> None:
         self._connection: Connection | None = connection
@@ -175,12 +175,39 @@ class Response:
         self.status = connection.status
         self.headers: Mapping[str, str] = connection.headers
         self._inflater: Inflater | None = None
+        self.direct = "content-encoding" not in self.headers
+
+    @property
+    def at_end(self) -> bool:
+        connection = self._connection
+        return connection is not None and connection.whole and not connection.has_bytes()
+
+    def take(self) -> bytes:
+        return b"" if self._connection is None else self._connection.take()
+
+    def deliver(self, sink: Callable[[bytes], bool]) -> None:
+        connection = self._connection
+        if connection is not None:
+            if data := connection.take():
+                sink(data)
+            connection.sink = sink
+
+    def news(self) -> asyncio.Future[None] | None:
+        connection = self._connection
+        if connection is None:
+            raise _closed()
+        if connection.whole:
+            return None
+        if connection.error is not None:
+            raise connection.failure("stream")
+        connection.caught_up()
+        return connection.news()
 
     async def read(self) -> bytes:
         connection = self._connection
         if connection is None:
-            raise TransportError("the answer was closed", kind="closed", retryable=False)
-        if "content-encoding" in self.headers:
+            raise _closed()
+        if not self.direct:
             return await self._read_inflated(connection)
         while not (data := connection.take()):
             if connection.whole:
@@ -219,3 +246,7 @@ class Response:
     def __del__(self) -> None:
         if getattr(self, "_connection", None) is not None:
             self.close()
+
+
+def _closed() -> TransportError:
+    return TransportError("the answer was closed", kind="closed", retryable=False)

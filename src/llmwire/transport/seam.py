@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -38,6 +39,33 @@ class TransportResponse(Protocol):
 
     def close(self) -> None:
         """Ends the exchange at once: the socket closes unless the body was read to its end."""
+        ...
+
+
+class DirectResponse(TransportResponse, Protocol):
+    """An answer that can give its bytes away where they arrive, without a task in between."""
+
+    direct: bool
+    """Whether this one can; else it is read like any other."""
+
+    @property
+    def at_end(self) -> bool:
+        """The body is here to its last byte, and was taken."""
+        ...
+
+    def take(self) -> bytes:
+        """The bytes that are here; b"" for none."""
+        ...
+
+    def deliver(self, sink: Callable[[bytes], bool]) -> None:
+        """From now on bytes go to `sink`, which never raises and says whether to wake the reader."""
+        ...
+
+    def news(self) -> asyncio.Future[None] | None:
+        """Ends when the sink says so, and at the end of the body; None: it has ended.
+
+        All that came counts as seen. Raises `TransportError`.
+        """
         ...
 
 

@@ -22,6 +22,7 @@ from ..base import (
     StreamDecoder,
     canonical_json,
     decode_json,
+    fixed_headers,
 )
 from . import encode, settings
 from .blocks import API
@@ -246,7 +247,7 @@ def headers_of(call: Call, more: Mapping[str, str]) -> Headers:
     headers = {"content-type": "application/json", "accept": accept, **more}
     if call.betas:
         headers["anthropic-beta"] = ",".join(dict.fromkeys(call.betas))
-    return Headers(headers)
+    return fixed_headers(*headers.items())
 
 
 def base_of(api_base: str) -> str:

@@ -17,7 +17,7 @@ from ...folding import ChunkBuilder, close_open_parts
 from ...history import Log
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import Headers, PreparedRequest, canonical_json
+from ..base import PreparedRequest, canonical_json, fixed_headers
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
@@ -46,7 +46,7 @@ class OpenAIAdapter:
         return PreparedRequest(
             "POST",
             self.endpoint,
-            Headers({"Content-Type": "application/json", "Accept": accept}),
+            fixed_headers(("Content-Type", "application/json"), ("Accept", accept)),
             canonical_json(body),
             provider.api_base,
             log.done(),
