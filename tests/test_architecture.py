@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pricing",
     ),
     ("adapters",),
-    ("check", "repair"),
+    ("check", "draft", "repair"),
     ("clocks", "transport", "auth", "environment", "settings", "price_library"),
     ("intake", "stream", "backend", "connection"),
     ("testing", "sync", "cli", "__main__"),

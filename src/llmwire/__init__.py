@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters.vertex import VertexAnthropicAdapter as VertexAnthropicAdapter
     from .backend import GenericBackend as GenericBackend
     from .backend import TokenCount as TokenCount
+    from .check import Finding as Finding
+    from .check import HistoryCheck as HistoryCheck
+    from .check import check_history as check_history
     from .config import Dialect as Dialect
     from .config import ModelConfig as ModelConfig
     from .config import ProviderConfig as ProviderConfig
@@ -64,6 +67,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .pricing import Prices as Prices
     from .pricing import cost_of as cost_of
     from .providers import PROVIDERS as PROVIDERS
+    from .repair import repaired_after as repaired_after
     from .request import LLMRequest as LLMRequest
     from .retry import RetryPolicy as RetryPolicy
     from .stream import ReplyStream as ReplyStream
@@ -109,6 +113,7 @@ _PLACES = {
     "adapters.reasoning": "ReasoningAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
+    "check": "Finding HistoryCheck check_history",
     "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
     "error_builder": "BackendErrorBuilder",
@@ -121,6 +126,7 @@ _PLACES = {
     "price_library": "library_prices",
     "pricing": "Cost Prices cost_of",
     "providers": "PROVIDERS",
+    "repair": "repaired_after",
     "request": "LLMRequest",
     "retry": "RetryPolicy",
     "stream": "ReplyStream",

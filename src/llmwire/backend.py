@@ -14,7 +14,8 @@ from .adapters.base import Headers, PreparedRequest, TokenCounter
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
 from .clocks import Watch
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
-from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .errors import BackendError, ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .repair import Repaired, repaired_after
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
@@ -42,6 +43,10 @@ class _Known(NamedTuple):
 
 Messages: TypeAlias = Sequence[LLMMessage] | LLMMessage | str
 """A history; one message or plain text (of the user) stands for a history of one."""
+
+
+HistoryPolicy: TypeAlias = Literal["repair", "refuse"]
+"""What becomes of a history that does not fit the wire as it is."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -100,6 +105,8 @@ class GenericBackend:
     One backend may be used from several event loops and threads at once. `client` brings your own
     `httpx.AsyncClient`, `httpx2.AsyncClient`, `aiohttp.ClientSession` or `Transport`, which stays
     yours to close. `timeouts` (seconds, one number for the total) replaces the provider's.
+    `history="repair"` makes histories fit the wire, with a record on the reply; `"refuse"` raises
+    `UnsupportedError` with the first place that would be changed, before any I/O.
 
     Raises `ConfigError` for an unknown `api_style` or client.
     """
@@ -111,7 +118,10 @@ class GenericBackend:
         client: Any = None,
         timeouts: Timeouts | float | None = None,
         retry: RetryPolicy | None = None,
+        history: HistoryPolicy = "repair",
     ) -> None:
+        if history not in ("repair", "refuse"):
+            raise ConfigError(f'history must be "repair" or "refuse", not {history!r}')
         if provider.api_style not in ADAPTERS:
             raise ConfigError(
                 f"provider {provider.name!r}: api_style {provider.api_style!r} is not one of "
@@ -123,6 +133,7 @@ class GenericBackend:
         self.adapter = ADAPTERS[provider.api_style]
         self.timeouts = timeouts or provider.timeouts
         self.retry = retry or RetryPolicy()
+        self.history = history
         self.budget = RetryBudget()
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
@@ -218,7 +229,20 @@ class GenericBackend:
             raise UnsupportedError(f"the request can't be written as JSON: {e}") from None
         if not prepared.base_url:
             raise ConfigError(f"provider {self.provider.name!r} has no api_base")
+        if self.history == "refuse":
+            for a in prepared.adaptations:
+                if a.path.startswith("messages["):
+                    raise UnsupportedError(
+                        f"{a.path}: {a.reason}; this backend sends histories as they are or not at "
+                        "all (`check_history` finds and mends what does not fit)",
+                        path=a.path,
+                        phase="prepare",
+                    )
         return prepared
+
+    def repaired(self, request: LLMRequest, error: BackendError) -> Repaired | None:
+        """What to send instead, once, after the server rejected the history; None: nothing."""
+        return None if self.history == "refuse" else repaired_after(request, error)
 
     async def authorized(
         self, prepared: PreparedRequest, extra_headers: Mapping[str, str]
