@@ -8,7 +8,7 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.14 python3.13 python3.12 python3.
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types docs bench bench-peers clean
+.PHONY: help demo test check lint types docs catalogue bench bench-peers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ types: $(VENV)/.developed
 
 docs: $(VENV)/.developed ## rewrite the generated parts of the documents
 	@$(BIN)/python scripts/generated_docs.py
+
+catalogue: $(VENV)/.developed ## make the catalogue of models anew, from public packages
+	@$(BIN)/python scripts/catalogue.py $(ARGS)
 
 bench: $(VENV)/.developed ## what chunks and calls cost, beside a raw reader
 	@$(BIN)/python -m bench $(ARGS)

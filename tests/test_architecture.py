@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "error_builder",
         "toml_places",
         "pricing",
+        "catalogue",
     ),
     ("adapters",),
     ("check", "draft", "repair"),

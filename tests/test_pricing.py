@@ -67,7 +67,7 @@ def test_each_bucket_has_its_price(
     assert (cost.input, cost.cache_read, cost.cache_write, cost.output) == pytest.approx(buckets)
     assert cost.missing == ()
     assert cost.total == cost.known == pytest.approx(sum(b for b in buckets if b is not None))
-    assert cost.source == "configuration"
+    assert cost.source == ("configuration" if model.input_price is not None else "")
 
 
 @pytest.mark.parametrize(

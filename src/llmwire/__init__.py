@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters.vertex import VertexAnthropicAdapter as VertexAnthropicAdapter
     from .backend import GenericBackend as GenericBackend
     from .backend import TokenCount as TokenCount
+    from .catalogue import ModelFacts as ModelFacts
+    from .catalogue import facts_of as facts_of
     from .check import Finding as Finding
     from .check import HistoryCheck as HistoryCheck
     from .check import check_history as check_history
@@ -113,6 +115,7 @@ _PLACES = {
     "adapters.reasoning": "ReasoningAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
+    "catalogue": "ModelFacts facts_of",
     "check": "Finding HistoryCheck check_history",
     "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from msgspec.structs import replace
 
 from .adapters import ADAPTERS
 from .adapters.base import Headers, PreparedRequest, TokenCounter
+from .adapters.listing import LISTINGS
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
+from .catalogue import ModelFacts
 from .clocks import Watch
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import BackendError, ConfigError, DecodeError, NotFoundError, UnsupportedError
@@ -26,8 +28,12 @@ PROBE_TOKENS = 16
 """What a counting probe lets the model write: the least that all known servers take (some
 OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
 
+T = TypeVar("T")
+
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
+_MAX_PAGES = 100
+"""How much of a list of models is asked for: far more than any provider has."""
 _MAX_REMEMBERED = 64
 """How many sets of headers are kept ready; a backend has a handful, one a wire format and form."""
 
@@ -202,9 +208,10 @@ class GenericBackend:
         if isinstance(adapter, TokenCounter):
             prepared = adapter.prepare_count(request, self.provider)
             if prepared is not None:
-                call = _CountStream(self, request, _headers_of(options), prepared, adapter)
+                call = _Question(self, request, _headers_of(options), prepared)
                 try:
-                    return TokenCount(await call.count(), "endpoint")
+                    count = await call.answer(lambda body: adapter.parse_count(body, request))
+                    return TokenCount(count, "endpoint")
                 except NotFoundError:
                     pass  # a compatible server without the endpoint
         probe: CallOptions = {**options, "max_tokens": PROBE_TOKENS, "thinking": "off"}
@@ -218,6 +225,31 @@ class GenericBackend:
                 partial=reply,
             )
         return TokenCount(reply.usage.input_total, "probe")
+
+    async def list_models(self) -> tuple[ModelFacts, ...]:
+        """What the provider's own list says of its models; what it does not say is None.
+
+        Raises `UnsupportedError` for a wire without such a list, `DecodeError` for an answer that
+        is none.
+        """
+        provider = self.provider
+        listing = LISTINGS.get(provider.api_style)
+        if listing is None:
+            raise UnsupportedError(
+                f"provider {provider.name!r}: {provider.api_style} has no list of models",
+                phase="prepare",
+            )
+        found: list[ModelFacts] = []
+        after: str | None = None
+        request = LLMRequest(model=ModelConfig("(list of models)"), messages=())
+        for _ in range(_MAX_PAGES):
+            prepared = listing.prepare_models(provider, after)
+            call = _Question(self, request, {}, prepared)
+            page, after = await call.answer(lambda body: listing.parse_models(body, provider))
+            found += page
+            if after is None:
+                break
+        return tuple(found)
 
     # --- for ReplyStream ---
 
@@ -331,8 +363,8 @@ class GenericBackend:
         )
 
 
-class _CountStream(ReplyStream):
-    """The same walk (retries, clocks, errors) for a counting call."""
+class _Question(ReplyStream):
+    """The same walk (retries, clocks, errors) for a call that is answered by one document."""
 
     def __init__(
         self,
@@ -340,19 +372,18 @@ class _CountStream(ReplyStream):
         request: LLMRequest,
         headers: Mapping[str, str],
         prepared: PreparedRequest,
-        counter: TokenCounter,
     ) -> None:
         super().__init__(backend, request, headers)
         self._prepared = prepared
-        self._counter = counter
-        self._tokens = 0
 
-    async def count(self) -> int:
+    async def answer(self, parse: Callable[[bytes], T]) -> T:
+        found: list[T] = []
+        self._take: Callable[[bytes], Any] = lambda body: found.append(parse(body))
         await self.whole()
-        return self._tokens
+        return found[-1]
 
     def _parse_document(self, response: TransportResponse, body: bytes) -> LLMChunk:
-        self._tokens = self._counter.parse_count(body, self._request)
+        self._take(body)
         return LLMChunk()
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .adapters import ADAPTERS
+from .catalogue import facts_of
 from .config import ModelConfig, ProviderConfig, ThinkingLevel
 from .draft import Draft, Target, left_out, target_of
 from .errors import ConfigError, UnsupportedError
@@ -124,7 +125,8 @@ class _Check:
         self.draft = Draft(request.messages)
 
     def run(self) -> None:
-        if self.request.model.vision is False:
+        facts = facts_of(self.request.model, self.provider.name)
+        if facts.vision is False and facts.like is None:  # what is only like a model may see
             self.without_images()
         for _ in range(_ROUNDS + 2 * len(self.draft.messages)):
             try:

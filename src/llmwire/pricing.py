@@ -83,15 +83,14 @@ class Cost(Struct, frozen=True, omit_defaults=True):
 
 
 def prices_of(model: ModelConfig) -> Prices:
-    """The prices that the configuration gives for a model."""
-    return Prices(
-        model.input_price,
-        model.output_price,
-        model.cache_read_price,
-        model.cache_write_price,
-        model.cache_write_long_price,
-        source="configuration",
-    )
+    """The prices that the configuration gives for a model, else those of the catalogue.
+
+    The two are never mixed. A price in the catalogue is that of one provider (`model.provider`):
+    a model that somebody else sells has none there.
+    """
+    from .catalogue import facts_of
+
+    return facts_of(model).prices or Prices()
 
 
 def cost_of(usage: LLMUsage | None, model: ModelConfig, prices: Prices | None = None) -> Cost:

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from . import backend as _async
 from .backend import CallOptions, Messages, TokenCount
+from .catalogue import ModelFacts
 from .config import ModelConfig, ProviderConfig
 from .connection import resolved
 from .stream import ReplyStream
@@ -127,6 +128,9 @@ class GenericBackend(_Closing):
         **options: Unpack[CallOptions],
     ) -> TokenCount:
         return _run(self._backend.count_tokens(model=model, messages=messages, **options))
+
+    def list_models(self) -> tuple[ModelFacts, ...]:
+        return _run(self._backend.list_models())
 
     def close(self) -> None:
         _run(self._backend.close())

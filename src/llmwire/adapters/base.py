@@ -97,7 +97,7 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "google", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "x-goog-api-key", "google", "none"]
 
 
 class PreparedRequest(Struct, frozen=True):

@@ -15,6 +15,10 @@ from .terminal import Terminal, safe
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    if args.catalogue or args.provider:
+        from . import known
+
+        return known.run(args, terminal)
     settings = load_settings()
     default, problem = _default(settings)
     if args.json:

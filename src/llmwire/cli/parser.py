@@ -63,7 +63,16 @@ def build_parser() -> argparse.ArgumentParser:
         "/exit leaves. /help lists the commands."
     )
 
-    _json(command("models", "show providers, models and which keys are set"))
+    models = command("models", "show providers, models and which keys are set")
+    models.add_argument(
+        "provider", nargs="?", metavar="PROVIDER", help="ask this provider which models it has"
+    )
+    models.add_argument(
+        "--catalogue",
+        action="store_true",
+        help="show what is known of models (of PROVIDER), without asking anybody",
+    )
+    _json(models)
 
     count = command("count", "count the tokens of a prompt, and say how they were counted")
     _prompt(count)
