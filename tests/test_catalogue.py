@@ -162,6 +162,16 @@ def test_a_cost_is_told_by_the_catalogue_where_nobody_configured_a_price() -> No
     assert prices_of(msgspec.structs.replace(model, output_price=1.0)).input is None
 
 
+def test_a_known_name_at_another_address_has_no_price() -> None:
+    model = ModelConfig("gpt-6-luna", "openai")
+    here = PROVIDERS["openai"]
+    gateway = msgspec.structs.replace(here, api_base="https://llm.example.com/v1")
+    assert prices_of(model, here) == prices_of(model) != Prices()
+    assert prices_of(model, gateway) == Prices()
+    priced = msgspec.structs.replace(model, input_price=1.0, output_price=2.0)
+    assert prices_of(priced, gateway).input == 1.0
+
+
 def test_a_model_without_a_source_of_its_own_keeps_its_settings_on_the_wire() -> None:
     """The catalogue fills in nothing that is sent."""
     from llmwire import LLMMessage, LLMRequest

@@ -68,6 +68,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .pricing import Cost as Cost
     from .pricing import Prices as Prices
     from .pricing import cost_of as cost_of
+    from .pricing import prices_of as prices_of
     from .providers import PROVIDERS as PROVIDERS
     from .repair import repaired_after as repaired_after
     from .request import LLMRequest as LLMRequest
@@ -127,7 +128,7 @@ _PLACES = {
     "StatusError StreamError TimeoutError_ TransportError UnsupportedError",
     "history": "merge_consecutive_user_messages",
     "price_library": "library_prices",
-    "pricing": "Cost Prices cost_of",
+    "pricing": "Cost Prices cost_of prices_of",
     "providers": "PROVIDERS",
     "repair": "repaired_after",
     "request": "LLMRequest",

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .config import ModelConfig, ThinkingLevel
-from .pricing import Prices
+from .pricing import CONFIGURATION, Prices
 
 
 class ModelFacts(Struct, frozen=True, omit_defaults=True):
@@ -249,7 +249,7 @@ def facts_of(model: ModelConfig | str, provider: str = "") -> ModelFacts:
     changes = {field: value for field, value in own.items() if value is not None}
     if not changes:
         return found
-    sources = found.sources | dict.fromkeys(changes, "configuration")
+    sources = found.sources | dict.fromkeys(changes, CONFIGURATION)
     return replace(found, **changes, sources=sources)
 
 
@@ -260,6 +260,6 @@ def _own_prices(model: ModelConfig) -> Prices | None:
         model.cache_read_price,
         model.cache_write_price,
         model.cache_write_long_price,
-        source="configuration",
+        source=CONFIGURATION,
     )
-    return prices if prices != Prices(source="configuration") else None
+    return prices if prices != Prices(source=CONFIGURATION) else None

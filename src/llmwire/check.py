@@ -107,9 +107,12 @@ def check_history(
     request = LLMRequest(model=model, messages=tuple(messages), thinking=thinking or model.thinking)
     check = _Check(request, provider)
     check.run()
-    order = {f"messages[{i}]": i for i in range(len(messages))}
-    found = sorted(check.findings, key=lambda f: order.get(f.path.partition(".")[0], -1))
-    return HistoryCheck(tuple(found), tuple(check.draft.messages))
+    return HistoryCheck(tuple(sorted(check.findings, key=_place)), tuple(check.draft.messages))
+
+
+def _place(finding: Finding) -> tuple[int, int]:
+    at = target_of(finding.path)
+    return (-1, -1) if at is None else (at.message, -1 if at.part is None else at.part)
 
 
 class _Check:

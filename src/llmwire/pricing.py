@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from .config import ModelConfig
+from .config import ModelConfig, ProviderConfig
+from .providers import PROVIDERS
 from .types import JSON, LLMUsage
 from .usage import Provenance
 
 STANDARD_TIERS = (None, "default", "standard", "auto", "on_demand")
 """Service tiers that the list prices are for: OpenAI, Anthropic and Mistral, OpenAI's name for
 what it chose not to tell, Groq (recorded replies of 2026)."""
+
+CONFIGURATION = "configuration"
+"""The source of what the user wrote."""
 
 USD_PER_TICK = 1e-10
 """xAI's cost_in_usd_ticks. https://docs.x.ai/developers/cost-tracking (read 2026-11-25)."""
@@ -82,15 +87,19 @@ class Cost(Struct, frozen=True, omit_defaults=True):
         )
 
 
-def prices_of(model: ModelConfig) -> Prices:
+def prices_of(model: ModelConfig, provider: ProviderConfig | None = None) -> Prices:
     """The prices that the configuration gives for a model, else those of the catalogue.
 
-    The two are never mixed. A price in the catalogue is that of one provider (`model.provider`):
-    a model that somebody else sells has none there.
+    The two are never mixed. A price in the catalogue is that of one provider, found by its name
+    (`model.provider`); with `provider`, a known name at another address (a gateway) has none.
     """
     from .catalogue import facts_of
 
-    return facts_of(model).prices or Prices()
+    prices = facts_of(model, provider.name if provider is not None else "").prices or Prices()
+    if provider is None or prices.source == CONFIGURATION or provider.name not in PROVIDERS:
+        return prices
+    here, known = urlsplit(provider.api_base), urlsplit(PROVIDERS[provider.name].api_base)
+    return prices if here.hostname == known.hostname else Prices()
 
 
 def cost_of(usage: LLMUsage | None, model: ModelConfig, prices: Prices | None = None) -> Cost:

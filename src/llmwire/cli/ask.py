@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import time
 
-from ..pricing import cost_of
 from ..types import LLMChunk, LLMMessage, PartDelta, RefusalPart, TextPart, to_builtins
 from .common import (
     Target,
@@ -14,6 +13,7 @@ from .common import (
     note_adaptations,
     note_ending,
     options_of,
+    target_cost,
     target_of,
     usage_line,
 )
@@ -65,7 +65,7 @@ def shows_thinking(args: argparse.Namespace, terminal: Terminal) -> bool:
 
 def document(reply: LLMChunk, target: Target) -> dict[str, object]:
     """An answer for programs. What nobody reported is null, never 0."""
-    cost = cost_of(reply.usage, target.model)
+    cost = target_cost(reply, target)
     return {
         "model": target.label,
         "answered_by": reply.model,
