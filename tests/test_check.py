@@ -139,6 +139,12 @@ CASES: dict[str, tuple[Target, list[LLMMessage], list[tuple[str, str, str]], lis
         [("pairing", "messages[1].parts[0]", "warning")],
         [],
     ),
+    "a result that has to be made up is no finding of its own": (
+        OPENAI,  # which has no word for its being a failure
+        [HI, says(call("a")), NEXT],
+        [("pairing", "messages[1].parts[0]", "warning")],
+        [],
+    ),
     "a result without a call": (
         OPENAI,
         [HI, result("a", "18 degrees")],

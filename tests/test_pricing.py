@@ -189,7 +189,8 @@ def test_knowing_less_never_costs_more(usage: LLMUsage, prices: Prices) -> None:
     """A count or a price that is taken away lowers the lower bound and takes the total away."""
     usage = replace(usage, raw=None)
     whole = cost_of(usage, PLAIN, prices)
-    for name in ("output", "cache_read", "cache_write"):
+    told = usage.cache_read is not None or usage.input_uncached is not None
+    for name in ("output", *(["cache_read"] if told else []), "cache_write"):
         less = cost_of(usage, PLAIN, replace(prices, **{name: None}))
         if prices.above is None:
             assert less.known <= whole.known or math.isclose(less.known, whole.known)
@@ -289,6 +290,8 @@ def test_what_the_library_does_not_know_is_none() -> None:
     assert library_prices("no-such-model", PROVIDERS["openai"]) is None
     assert library_prices("m", ProviderConfig("own", "https://llm.example.com/v1")) is None
     assert library_prices(ModelConfig("claude-opus-5-5"), PROVIDERS["openai"]) is None
+    azure = ProviderConfig("azure", "https://x.openai.azure.com/openai/v1")
+    assert library_prices("gpt-6-luna", azure) is None  # only OpenAI's own price is known
 
 
 def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

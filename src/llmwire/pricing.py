@@ -105,7 +105,8 @@ def prices_of(model: ModelConfig, provider: ProviderConfig | None = None) -> Pri
 def cost_of(usage: LLMUsage | None, model: ModelConfig, prices: Prices | None = None) -> Cost:
     """What these tokens cost, by `prices` or else by `prices_of(model)`.
 
-    A cost that the provider told is taken as it is. Usage of a reply that was cut off has
+    Input of which nobody tells how much came from a cache counts as uncached, unless reads from a
+    cache have a price. A cost that the provider told is taken as it is. Usage of a reply that was cut off has
     provenance `partial`: its cost has no total, and `known` is what it cost at least. The usage
     should be that of one call, since some prices depend on its size: add costs, not usages.
     """

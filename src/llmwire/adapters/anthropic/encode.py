@@ -388,8 +388,8 @@ def spliced_object(text: str) -> Any:
 
 
 def _replayed(data: str, path: str) -> Any:
-    spliced = spliced_object(data)
-    if spliced is None or not data.strip():
+    spliced = spliced_object(data) if data.strip() else None
+    if spliced is None:
         raise _unsupported(path, "an opaque part whose data is no JSON object")
     return spliced
 
