@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "history",
         "providers",
         "retry",
+        "gate",
         "error_tables",
         "error_body",
         "error_builder",
@@ -42,7 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adapters",),
     ("check", "draft", "repair"),
     ("clocks", "transport", "auth", "environment", "settings", "price_library"),
-    ("intake", "stream", "backend", "connection"),
+    ("intake", "stream", "backend", "connection", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 4

@@ -63,6 +63,8 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .errors import TimeoutError_ as TimeoutError_
     from .errors import TransportError as TransportError
     from .errors import UnsupportedError as UnsupportedError
+    from .fallback import Fallback as Fallback
+    from .gate import RateLimits as RateLimits
     from .history import merge_consecutive_user_messages as merge_consecutive_user_messages
     from .price_library import library_prices as library_prices
     from .pricing import Cost as Cost
@@ -126,6 +128,8 @@ _PLACES = {
     "InvalidRequestError ModelNotFoundError NotFoundError OverloadedError PayloadSummary "
     "PermissionDeniedError QuotaError RateLimitError RequestTooLargeError ServerError "
     "StatusError StreamError TimeoutError_ TransportError UnsupportedError",
+    "fallback": "Fallback",
+    "gate": "RateLimits",
     "history": "merge_consecutive_user_messages",
     "price_library": "library_prices",
     "pricing": "Cost Prices cost_of prices_of",

@@ -17,6 +17,7 @@ from .catalogue import ModelFacts
 from .clocks import Watch
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import BackendError, ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .gate import RateGate, RateLimits
 from .repair import Repaired, repaired_after
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
@@ -110,7 +111,8 @@ class GenericBackend:
     Works without being entered; entering it, or `close`, frees its connections at a known time.
     One backend may be used from several event loops and threads at once. `client` brings your own
     `httpx.AsyncClient`, `httpx2.AsyncClient`, `aiohttp.ClientSession` or `Transport`, which stays
-    yours to close. `timeouts` (seconds, one number for the total) replaces the provider's.
+    yours to close. `timeouts` (seconds, one number for the total) replaces the provider's; `rate`
+    says how often the key may be used. A call that is told to wait holds back the others.
     `history="repair"` makes histories fit the wire, with a record on the reply; `"refuse"` raises
     `UnsupportedError` with the first place that would be changed, before any I/O.
 
@@ -125,6 +127,7 @@ class GenericBackend:
         timeouts: Timeouts | float | None = None,
         retry: RetryPolicy | None = None,
         history: HistoryPolicy = "repair",
+        rate: RateLimits | None = None,
     ) -> None:
         if history not in ("repair", "refuse"):
             raise ConfigError(f'history must be "repair" or "refuse", not {history!r}')
@@ -141,6 +144,7 @@ class GenericBackend:
         self.retry = retry or RetryPolicy()
         self.history = history
         self.budget = RetryBudget()
+        self.gate = RateGate(rate)
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()

@@ -28,19 +28,19 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
     cache_read: int | None = None
     cache_write: int | None = None
     cache_write_5m: int | None = None
-    cache_write_30m: int | None = None
     cache_write_1h: int | None = None
-    cache_write_12h: int | None = None
     reasoning: int | None = None
-    server_tool_calls: dict[str, int] | None = None
-    """Calls of tools that the provider ran itself, by its name for them; they cost extra."""
-    service_tier: str | None = None
-    """The tier or speed that answered, in the provider's word; prices depend on it."""
     provenance: Provenance = "reported"
     """`partial`: a report from before the end of the reply, a lower bound. `estimated`: counted
     by us, not by the provider."""
     raw: dict[str, Any] | None = None
     """The provider's own object, without its nulls."""
+    cache_write_30m: int | None = None
+    cache_write_12h: int | None = None
+    server_tool_calls: dict[str, int] | None = None
+    """Calls of tools that the provider ran itself, by its name for them; they cost extra."""
+    service_tier: str | None = None
+    """The tier or speed that answered, in the provider's word; prices depend on it."""
 
     @property
     def prompt_tokens(self) -> int | None:
@@ -52,12 +52,17 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
 
     def merged(self, newer: LLMUsage) -> LLMUsage:
         """The newest known value of each field; for reports on one and the same reply."""
-        fields = zip(_fields(self), _fields(newer), strict=True)
         return _struct_new(  # type: ignore[no-any-return]
             LLMUsage,
-            *(b if b is not None else a for a, b in fields),
+            *(
+                b if b is not None else a
+                for a, b in zip(_counts(self), _counts(newer), strict=True)
+            ),
             newer.provenance,
-            newer.raw if newer.raw is not None else self.raw,
+            *(
+                b if b is not None else a
+                for a, b in zip(_others(self), _others(newer), strict=True)
+            ),
         )
 
     def __add__(self, other: LLMUsage) -> LLMUsage:
@@ -65,23 +70,28 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
         if not isinstance(other, LLMUsage):
             return NotImplemented
         order = ("reported", "partial", "estimated")
-        *mine, my_tools, my_tier = _fields(self)
-        *theirs, their_tools, their_tier = _fields(other)
+        counts = zip(_counts(self), _counts(other), strict=True)
+        mine, theirs = self.server_tool_calls, other.server_tool_calls
         tools = None
-        if my_tools is not None and their_tools is not None:
-            names = dict.fromkeys((*my_tools, *their_tools))
-            tools = {n: my_tools.get(n, 0) + their_tools.get(n, 0) for n in names}
+        if mine is not None and theirs is not None:
+            tools = {n: mine.get(n, 0) + theirs.get(n, 0) for n in dict.fromkeys((*mine, *theirs))}
         return _struct_new(  # type: ignore[no-any-return]
             LLMUsage,
-            *(None if a is None or b is None else a + b for a, b in zip(mine, theirs, strict=True)),
-            tools,
-            my_tier if my_tier == their_tier else None,
+            *(_sum(a, b) for a, b in counts),
             max(self.provenance, other.provenance, key=order.index),
+            None,
+            _sum(self.cache_write_30m, other.cache_write_30m),
+            _sum(self.cache_write_12h, other.cache_write_12h),
+            tools,
+            self.service_tier if self.service_tier == other.service_tier else None,
         )
 
 
-def _fields(u: LLMUsage) -> tuple[Any, ...]:
-    """All but provenance and raw, in the order of the constructor."""
+def _sum(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a + b
+
+
+def _counts(u: LLMUsage) -> tuple[int | None, ...]:
     return (
         u.input_total,
         u.output_total,
@@ -89,13 +99,14 @@ def _fields(u: LLMUsage) -> tuple[Any, ...]:
         u.cache_read,
         u.cache_write,
         u.cache_write_5m,
-        u.cache_write_30m,
         u.cache_write_1h,
-        u.cache_write_12h,
         u.reasoning,
-        u.server_tool_calls,
-        u.service_tier,
     )
+
+
+def _others(u: LLMUsage) -> tuple[Any, ...]:
+    """What stands behind the provenance, in the order of the constructor."""
+    return (u.raw, u.cache_write_30m, u.cache_write_12h, u.server_tool_calls, u.service_tier)
 
 
 StopReason = Literal[
