@@ -88,7 +88,7 @@ def changes(messages: Sequence[LLMMessage], target: Target, thinking: ThinkingLe
     return [a for a in adaptations if a.path.startswith("messages[")]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(histories, st.sampled_from(TARGETS), st.sampled_from(["off", "low", "max"]))
 def test_after_the_edits_sending_changes_nothing(
     history: list[LLMMessage], target: Target, thinking: ThinkingLevel
@@ -102,7 +102,7 @@ def test_after_the_edits_sending_changes_nothing(
     assert again.messages == check.messages
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(histories, st.sampled_from(TARGETS), st.sampled_from(["off", "low"]))
 def test_it_finds_what_sending_changes_or_refuses(
     history: list[LLMMessage], target: Target, thinking: ThinkingLevel

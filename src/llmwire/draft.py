@@ -153,7 +153,7 @@ class Draft:
             return self.set_field(part, at, record)
         if at.piece is not None:
             return self.edit_piece(record, at, part)
-        if record.action == "dropped":
+        if record.action == "dropped" or (type(part) is CompactionPart and not part.summary):
             self.put(at, [])
             return True
         new = _substitute(part)

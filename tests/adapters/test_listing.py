@@ -147,7 +147,7 @@ def test_bytes_that_are_no_json(style: str) -> None:
     ("style", "base", "url"),
     [
         ("openai", "https://a/v1/", "https://a/v1/models"),
-        ("responses", "https://a/v1", "https://a/v1/models"),
+        ("openai-responses", "https://a/v1", "https://a/v1/models"),
         ("anthropic", "https://a", "https://a/v1/models?limit=1000"),
         ("anthropic", "https://a/v1", "https://a/v1/models?limit=1000"),
         ("gemini", "https://a", "https://a/v1beta/models?pageSize=1000"),

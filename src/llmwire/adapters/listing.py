@@ -194,7 +194,7 @@ class GeminiListing:
 LISTINGS: Mapping[str, Listing] = {
     "openai": OpenAIListing(),
     "reasoning": OpenAIListing(),
-    "responses": OpenAIListing(),
+    "openai-responses": OpenAIListing(),
     "anthropic": AnthropicListing(),
     "gemini": GeminiListing(),
 }
