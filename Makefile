@@ -10,7 +10,7 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 OVER_HTTP := tests/test_clients.py tests/test_defects.py tests/testing tests/cli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients check lint types docs golden catalogue bench bench-peers clean
+.PHONY: help demo test test-clients check lint types docs fuzz simulate golden catalogue bench bench-peers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ lint: $(VENV)/.developed
 types: $(VENV)/.developed
 	@$(BIN)/mypy
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python tests/typing
+
+fuzz: $(VENV)/.developed ## broken bytes for every decoder: make fuzz ARGS="--seconds 600"
+	@$(BIN)/python scripts/fuzz.py $(ARGS)
+
+simulate: $(VENV)/.developed ## calls through bad weather, on a virtual clock
+	@$(BIN)/python -m llmwire.testing.simulation $(ARGS)
 
 docs: $(VENV)/.developed ## rewrite the generated parts of the documents
 	@$(BIN)/python scripts/generated_docs.py

@@ -54,6 +54,7 @@ PERPLEXITY = PROVIDERS["perplexity"], ModelConfig("sonar")
 TARGETS: list[Target] = [
     *((provider(wire), model(wire)) for wire in WIRES),
     OPENAI, CLAUDE, OLD_CLAUDE, MISTRAL, PERPLEXITY,
+    (PROVIDERS["openai-responses"], OPENAI[1]),
     (PROVIDERS["deepseek"], ModelConfig("deepseek-v4-pro")),
     (PROVIDERS["moonshot"], ModelConfig("kimi-k3", vision=False)),
 ]  # fmt: skip

@@ -321,7 +321,7 @@ def test_merging_takes_the_newest_known(older: LLMUsage, newer: LLMUsage) -> Non
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("wire", ["openai", "anthropic", "reasoning"])
+@pytest.mark.parametrize("wire", ["openai", "openai-responses", "anthropic", "reasoning"])
 async def test_the_tier_that_answered_is_reported(wire: str, stream: bool) -> None:
     said = LLMUsage(10, 5, 6, 4, 0, service_tier="flex")
     if wire == "anthropic":
@@ -329,6 +329,8 @@ async def test_the_tier_that_answered_is_reported(wire: str, stream: bool) -> No
             said, cache_write=3, input_total=13, cache_write_5m=1, cache_write_1h=2,
             server_tool_calls={"web_search_requests": 2},
         )  # fmt: skip
+    if wire == "openai-responses":
+        said = replace(said, cache_write=3, input_total=13, cache_write_30m=1, cache_write_12h=2)
     with LocalServer() as server:
         server.reply(Reply("Hi.", usage=said))
         async with GenericBackend(provider=server.provider(wire)) as backend:

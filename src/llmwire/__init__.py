@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters.base import TokenCounter as TokenCounter
     from .adapters.openai import OpenAIAdapter as OpenAIAdapter
     from .adapters.reasoning import ReasoningAdapter as ReasoningAdapter
+    from .adapters.responses import ResponsesAdapter as ResponsesAdapter
     from .adapters.vertex import VertexAnthropicAdapter as VertexAnthropicAdapter
     from .backend import GenericBackend as GenericBackend
     from .backend import TokenCount as TokenCount
@@ -116,6 +117,7 @@ _PLACES = {
     "adapters.base": "APIAdapter PreparedRequest StreamDecoder TokenCounter",
     "adapters.openai": "OpenAIAdapter",
     "adapters.reasoning": "ReasoningAdapter",
+    "adapters.responses": "ResponsesAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
     "catalogue": "ModelFacts facts_of",

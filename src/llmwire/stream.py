@@ -84,6 +84,11 @@ class ReplyStream:
         return LLMChunk() if self._intake is None else self._intake.result()
 
     @property
+    def request(self) -> LLMRequest:
+        """What was asked."""
+        return self._request
+
+    @property
     def complete(self) -> bool:
         """Whether the reply came to its own end."""
         return self._ended and self._failure is None

@@ -161,7 +161,7 @@ def test_the_address(style: str, base: str, url: str) -> None:
         LISTINGS[style].prepare_models(ProviderConfig("p", api_style=style), None)
 
 
-@pytest.mark.parametrize("wire", ["openai", "anthropic", "reasoning"])
+@pytest.mark.parametrize("wire", ["openai", "openai-responses", "anthropic", "reasoning"])
 async def test_a_server_is_asked_for_its_models(wire: str) -> None:
     with LocalServer() as server:
         async with GenericBackend(provider=server.provider(wire)) as backend:

@@ -23,9 +23,11 @@ from llmwire.types import (
     ToolResultPart,
 )
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning")
+WIRES = ("openai", "openai-responses", "anthropic", "vertex-anthropic", "reasoning")
 SIGNING = ("anthropic", "vertex-anthropic", "reasoning")
 """Wires on which reasoning carries a signature."""
+ENDING = ("openai-responses", "anthropic", "vertex-anthropic")
+"""Wires that say of each tool call when it has ended."""
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -39,7 +41,9 @@ ODD_ARGUMENTS = '{ "city" : "Z\\u00fcrich", "n": 1.50, "deep": {"a":[1, 2,3]} }'
 def provider(wire: str, name: str = "") -> ProviderConfig:
     return ProviderConfig(
         name or f"{wire}-provider",
-        "http://127.0.0.1:1/v1" if wire in ("openai", "reasoning") else "http://127.0.0.1:1",
+        "http://127.0.0.1:1/v1"
+        if wire in ("openai", "openai-responses", "reasoning")
+        else "http://127.0.0.1:1",
         api_style=wire,
         project_id="project",
         region="global",
@@ -47,7 +51,11 @@ def provider(wire: str, name: str = "") -> ProviderConfig:
 
 
 def model(wire: str) -> ModelConfig:
-    names = {"openai": "local-model", "reasoning": "mistral-medium-latest"}
+    names = {
+        "openai": "local-model",
+        "openai-responses": "gpt-6-luna",
+        "reasoning": "mistral-medium-latest",
+    }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)
 
 

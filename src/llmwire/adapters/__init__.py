@@ -40,6 +40,7 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "anthropic": ".anthropic:AnthropicAdapter",
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
+        "openai-responses": ".responses:ResponsesAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -50,5 +51,6 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "anthropic": ".anthropic:AnthropicServer",
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
+        "openai-responses": ".responses:ResponsesServer",
     }
 )
