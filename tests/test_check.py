@@ -48,13 +48,13 @@ Target = tuple[ProviderConfig, ModelConfig]
 
 OPENAI = PROVIDERS["openai"], ModelConfig("gpt-6-luna")
 CLAUDE = PROVIDERS["anthropic"], ModelConfig("claude-opus-5-5")
+RESPONSES = PROVIDERS["openai-responses"], ModelConfig("gpt-6-luna")
 OLD_CLAUDE = PROVIDERS["anthropic"], ModelConfig("claude-opus-4-5")
 MISTRAL = PROVIDERS["mistral"], ModelConfig("mistral-small-latest")
 PERPLEXITY = PROVIDERS["perplexity"], ModelConfig("sonar")
 TARGETS: list[Target] = [
     *((provider(wire), model(wire)) for wire in WIRES),
-    OPENAI, CLAUDE, OLD_CLAUDE, MISTRAL, PERPLEXITY,
-    (PROVIDERS["openai-responses"], OPENAI[1]),
+    OPENAI, RESPONSES, CLAUDE, OLD_CLAUDE, MISTRAL, PERPLEXITY,
     (PROVIDERS["deepseek"], ModelConfig("deepseek-v4-pro")),
     (PROVIDERS["moonshot"], ModelConfig("kimi-k3", vision=False)),
 ]  # fmt: skip
@@ -78,6 +78,11 @@ def result(call_id: str, content: Any = "ok", **more: Any) -> LLMMessage:
 
 HI, NEXT = user("Hi"), user("Next")
 PNG = BytesSource(b"png", "image/png")
+ID_ONLY = ReasoningPart(
+    "Hm.",
+    "summary",
+    native=Native("openai-responses", "openai-responses", "gpt-6-luna", {"item": {"id": "rs_1"}}),
+)
 SIGNED = ReasoningPart("Hm.", signature="c2ln", native=Native("anthropic", "anthropic", "claude-x"))
 
 
@@ -211,6 +216,18 @@ CASES: dict[str, tuple[Target, list[LLMMessage], list[tuple[str, str, str]], lis
         [HI, says(ReasoningPart("Hm."), "Yes."), HI],
         [("thinking", "messages[1].parts[0]", "note")],
         [HI, says("Yes."), HI],
+    ),
+    "two of a kind in one turn": (
+        OPENAI,
+        [HI, says(ReasoningPart("a"), "Well:", ReasoningPart("b"), "Yes.", "No."), NEXT],
+        [("thinking", "messages[1].parts[0]", "note"), ("thinking", "messages[1].parts[2]", "note")],
+        [HI, says("Well:", "Yes.", "No."), NEXT],
+    ),
+    "reasoning of which there is only the id": (
+        RESPONSES,
+        [HI, says(ID_ONLY, "Yes."), NEXT],
+        [("thinking", "messages[1].parts[0]", "note")],
+        [HI, says("Yes."), NEXT],
     ),
     "empty texts": (
         CLAUDE,
