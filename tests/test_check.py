@@ -123,7 +123,7 @@ def test_it_finds_what_sending_changes_or_refuses(
     found = [f for f in check.findings if f.edit is not None and f not in own]
     assert bool(changed) == bool(found)
     if len(changed) == 1 and not own:
-        assert (changed[0].path, changed[0].reason) == (found[0].path, found[0].what)
+        assert (changed[0].path, changed[0].reason) in [(f.path, f.what) for f in found]
     places = [f"messages[{i}]" for i in range(len(history))]
     assert {f.path.partition(".")[0] for f in found} <= set(places)
 
