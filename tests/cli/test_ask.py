@@ -201,7 +201,9 @@ def test_with_nothing_configured_the_offline_model_answers(cli: Any) -> None:
     assert "offline · " in ran.err
 
 
-@pytest.mark.parametrize("wire", ["openai", "anthropic", "vertex-anthropic", "reasoning"])
+@pytest.mark.parametrize(
+    "wire", ["openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini"]
+)
 def test_the_offline_model_can_be_asked_for_over_any_wire(cli: Any, wire: str) -> None:
     ran = cli("ask", "-m", f"offline:{wire}", "--thinking", "low", "hello there")
     assert ran.code == 0, ran.err

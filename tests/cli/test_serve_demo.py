@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning")
+WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")

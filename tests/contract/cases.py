@@ -23,11 +23,21 @@ from llmwire.types import (
     ToolResultPart,
 )
 
-WIRES = ("openai", "openai-responses", "anthropic", "vertex-anthropic", "reasoning")
-SIGNING = ("anthropic", "vertex-anthropic", "reasoning")
+WIRES = (
+    "openai",
+    "openai-responses",
+    "anthropic",
+    "vertex-anthropic",
+    "reasoning",
+    "gemini",
+    "vertex-gemini",
+)
+SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
 """Wires on which reasoning carries a signature."""
-ENDING = ("openai-responses", "anthropic", "vertex-anthropic")
+ENDING = ("openai-responses", "anthropic", "vertex-anthropic", "gemini", "vertex-gemini")
 """Wires that say of each tool call when it has ended."""
+OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini")
+"""Wires whose calls have objects for arguments."""
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -55,6 +65,8 @@ def model(wire: str) -> ModelConfig:
         "openai": "local-model",
         "openai-responses": "gpt-6-luna",
         "reasoning": "mistral-medium-latest",
+        "gemini": "gemini-3.1-pro-preview",
+        "vertex-gemini": "gemini-3.5-flash",
     }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)
 

@@ -16,6 +16,7 @@ from llmwire.errors import BackendError, StreamError, TimeoutError_
 from llmwire.retry import RetryPolicy
 from llmwire.stream import ReplyStream
 from llmwire.transport.connection import HIGH_WATER, Connection
+from llmwire.types import accumulate
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -225,3 +226,25 @@ async def test_a_connection_that_breaks_before_it() -> None:
                 seen.append(chunk.text)
         assert seen == ["a", "b"]
         assert caught.value.partial is not None and caught.value.partial.text == "ab"
+
+
+async def test_what_comes_behind_a_fault_is_not_delivered() -> None:
+    bad = b'data: {"error": {"message": "boom"}}\n\n'
+    pieces = [HEAD + framed(event("a")), framed(bad), framed(event("c")), LAST]
+    async with Peer(saying(pieces)) as peer, backend(peer) as llm:
+        seen = []
+        with pytest.raises(StreamError, match="boom") as caught:
+            async for chunk in ask(llm):
+                seen.append(chunk.text)
+                await asyncio.sleep(0.05)  # the rest arrives meanwhile
+        assert seen == ["a"]
+        assert caught.value.partial is not None and caught.value.partial.text == "a"
+
+
+async def test_a_reply_without_content_still_says_what_it_says() -> None:
+    async with Peer(saying(reply())) as peer, backend(peer) as llm:
+        stream = ask(llm)
+        chunks = [chunk async for chunk in stream]
+        total = accumulate(chunks)
+        assert chunks and total == stream.result
+        assert total.response_id == "x" and total.stop is not None and total.stop.reason == "stop"

@@ -41,6 +41,8 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
         "openai-responses": ".responses:ResponsesAdapter",
+        "gemini": ".gemini:GeminiAdapter",
+        "vertex-gemini": ".gemini:VertexGeminiAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -52,5 +54,7 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
         "openai-responses": ".responses:ResponsesServer",
+        "gemini": ".gemini:GeminiServer",
+        "vertex-gemini": ".gemini:VertexGeminiServer",
     }
 )

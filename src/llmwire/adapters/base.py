@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ..config import ProviderConfig
 from ..errors import BackendError, DecodeError
+from ..folding import is_json_object
 from ..request import LLMRequest
 from ..types import (
     JSON,
@@ -29,12 +30,14 @@ from ..types import (
     PartDelta,
     Role,
     StopInfo,
+    load_json,
     new_message,
 )
 
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_STRICT = msgspec.json.Decoder()
 _BAD_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
@@ -191,6 +194,8 @@ class ServerRequest(Struct, frozen=True):
     include_usage: bool = True
     """Whether a stream is to report usage (Chat Completions asks for it)."""
     body: JSON = None
+    framing: Literal["events", "array"] = "events"
+    """The form of a stream: server-sent events, or one JSON array (Gemini without `alt=sse`)."""
 
 
 class ServerHalf(Protocol):
@@ -329,6 +334,22 @@ def canonical_json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
         return msgspec.json.encode(without_surrogates(value))
+
+
+def spliced_object(text: str) -> Any:
+    """A JSON object for the body: its text as it is, if the wire can take that; None if it is none.
+
+    Escaped lone surrogates make a body that servers refuse: such text is written anew.
+    """
+    if not is_json_object(text):
+        return None
+    raw = text.encode("utf-8", "surrogatepass")
+    try:
+        raw.decode("utf-8")
+        _STRICT.decode(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return load_json(text)
+    return Raw(raw)
 
 
 def without_surrogates(value: Any) -> Any:

@@ -6,12 +6,8 @@ import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-from msgspec import Raw
-
 from ...config import Dialect, ProviderConfig
 from ...errors import UnsupportedError
-from ...folding import is_json_object
 from ...history import (
     Log,
     close_parts,
@@ -39,9 +35,9 @@ from ...types import (
     TextPart,
     ToolCall,
     ToolResultPart,
-    load_json,
     new_message,
 )
+from ..base import spliced_object
 
 THINKING = ("thinking", "redacted_thinking")
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
@@ -50,7 +46,6 @@ OPENING = "Begin."
 
 _CACHED = {"type": "ephemeral"}
 _CACHEABLE = ("text", "image", "tool_result", "document")
-_STRICT = msgspec.json.Decoder()
 _SYSTEM = (Role.system, Role.developer)
 
 Kind = str
@@ -369,22 +364,6 @@ class _Writer:
             else:
                 content.append(entry[1])
         return content
-
-
-def spliced_object(text: str) -> Any:
-    """A JSON object for the body: its text as it is, if the wire can take that; None if it is none.
-
-    Escaped lone surrogates make a body that servers refuse: such text is written anew.
-    """
-    if not is_json_object(text):
-        return None
-    raw = text.encode("utf-8", "surrogatepass")
-    try:
-        raw.decode("utf-8")
-        _STRICT.decode(raw)
-    except (msgspec.DecodeError, UnicodeError):
-        return load_json(text)
-    return Raw(raw)
 
 
 def _replayed(data: str, path: str) -> Any:
