@@ -33,6 +33,8 @@ WIRES = {
     "anthropic": "Anthropic Messages",
     "vertex-anthropic": "Claude on Vertex AI",
     "reasoning": "Mistral's chat: Chat Completions with thinking inside the content",
+    "bedrock-converse": "Amazon Bedrock's Converse, for all its models",
+    "bedrock-anthropic": "Claude on Amazon Bedrock, over InvokeModel",
 }
 """What a wire format is called among people; a new one needs a name here."""
 

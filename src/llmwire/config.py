@@ -121,8 +121,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
     # Chat Completions: the reply
     stream_end: Literal["done", "finish_reason"] = "finish_reason"
-    """What proves that a stream was whole. `done`: only the `[DONE]` line, for services known
-    to send it always. `finish_reason`: that is enough, for unknown servers and for those seen to
+    """What proves that a stream was whole. `done`: only the `[DONE]` line (Converse: the
+    metadata), for services known to send it always. `finish_reason`: that is enough, for unknown servers and for those seen to
     close without `[DONE]` (Cerebras, MiniMax, Copilot, Perplexity, GPUStack, Mistral)."""
     reasoning_outside_output: bool = False
     """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
@@ -155,8 +155,8 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """Who answers: an address, the variable that holds the key, and the wire format.
 
     `api_base` is what the wire's endpoint is appended to: `https://api.openai.com/v1` for Chat
-    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`). Raises
-    `ConfigError` for an address that is no http(s) URL.
+    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`). `{region}` in it
+    stands for `region`. Raises `ConfigError` for an address that is no http(s) URL.
     """
 
     name: str
@@ -169,6 +169,7 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """What this server calls reasoning, both ways."""
     project_id: str = ""
     region: str = ""
+    """Where Vertex AI and Bedrock are to answer."""
     extra_headers: dict[str, str] = {}
     """Sent with every request; they replace ours of the same name, whatever its case."""
     timeouts: Timeouts = Timeouts()
@@ -178,6 +179,37 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if self.api_base:
             check_url(self.api_base, f"provider {self.name!r}: api_base")
+
+    @property
+    def address(self) -> str:
+        """`api_base`, in its region. Raises `ConfigError` if it needs a region and has none."""
+        if "{region}" not in self.api_base:
+            return self.api_base
+        if not re.fullmatch(r"[a-z0-9-]{1,63}", self.region):
+            problem = f"has a region that can't be one: {self.region!r}"
+            raise ConfigError(
+                f"provider {self.name!r} {problem if self.region else 'needs a region'}",
+                provider=self.name,
+                phase="prepare",
+            )
+        return _in_partition(self.api_base.replace("{region}", self.region), self.region)
+
+
+_AWS_PARTITIONS = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+)
+"""Regions of AWS that are not under amazonaws.com. Wire reference 1.1."""
+
+
+def _in_partition(address: str, region: str) -> str:
+    domain = next((d for start, d in _AWS_PARTITIONS if region.startswith(start)), None)
+    plain = f".{region}.amazonaws.com"
+    return address if domain is None else address.replace(plain, f".{region}.{domain}")
 
 
 class ModelConfig(Struct, frozen=True, omit_defaults=True):

@@ -25,9 +25,13 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "together": ("TOGETHER_BASE_URL", "/v1"),
     "cerebras": ("CEREBRAS_BASE_URL", "/v1"),
     "zai": ("ZAI_BASE_URL", ""),
+    "bedrock": ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", ""),
+    "bedrock-anthropic": ("ANTHROPIC_BEDROCK_BASE_URL", ""),
+    "bedrock-mantle": ("ANTHROPIC_BEDROCK_MANTLE_BASE_URL", ""),
 }
 """Variable, and the path that the vendor's SDK puts after it. Source: openai 3.54.0, anthropic
-2.12.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, read 2026-11-24.
+2.12.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, botocore 1.44.8,
+read 2026-11-24.
 The SDKs of Mistral and OpenRouter read no such variable."""
 
 
@@ -82,7 +86,25 @@ def environment_rows(
                     else:
                         broken["vertex-anthropic"] = f"{variable} holds no project or region"
                     break
+    _set_aws_region(rows, broken, environ)
     return rows, broken
+
+
+def _set_aws_region(
+    rows: dict[str, ProviderConfig], broken: dict[str, str], environ: Mapping[str, str]
+) -> None:
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        region = environ.get(variable, "").strip()
+        if not region:
+            continue
+        for name, row in rows.items():
+            if "{region}" not in row.api_base:
+                continue
+            if re.fullmatch(r"[a-z0-9-]{1,63}", region):
+                rows[name] = replace(row, region=region)
+            else:
+                broken[name] = f"{variable} holds no region"
+        return
 
 
 def ollama_base(host: str) -> str:

@@ -53,6 +53,34 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(),
         ),
         ProviderConfig("vertex-anthropic", "", "", "vertex-anthropic", dialect=Dialect()),
+        # Bedrock: by its bearer token, else signed with AWS credentials (`aws`).
+        ProviderConfig(
+            "bedrock",
+            "https://bedrock-runtime.{region}.amazonaws.com",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "bedrock-converse",
+            dialect=Dialect(stream_end="done"),
+        ),
+        ProviderConfig(
+            "bedrock-anthropic",
+            "https://bedrock-runtime.{region}.amazonaws.com",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "bedrock-anthropic",
+            dialect=Dialect(),
+        ),
+        ProviderConfig(
+            "bedrock-mantle",
+            "https://bedrock-mantle.{region}.api.aws/anthropic",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "anthropic",
+            dialect=Dialect(bearer=True),
+        ),
+        ProviderConfig(
+            "bedrock-openai",
+            "https://bedrock-mantle.{region}.api.aws/openai/v1",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            dialect=Dialect(reasoning_replay="none", top_k=False, tool_call_ids="openai40"),
+        ),
         ProviderConfig(
             "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "reasoning", dialect=_MISTRAL
         ),

@@ -23,8 +23,10 @@ from llmwire.types import (
     ToolResultPart,
 )
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning")
-SIGNING = ("anthropic", "vertex-anthropic", "reasoning")
+BINARY = ("bedrock-converse", "bedrock-anthropic")
+"""Wires whose streams are AWS's binary frames."""
+WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning", *BINARY)
+SIGNING = ("anthropic", "vertex-anthropic", "reasoning", *BINARY)
 """Wires on which reasoning carries a signature."""
 
 PNG = (

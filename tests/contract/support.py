@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterable, Iterator
 
 from llmwire.adapters import ADAPTERS, SERVER_HALVES
 from llmwire.adapters.base import ServerRequest, chunk_of
 from llmwire.config import ProviderConfig
 from llmwire.errors import BackendError
+from llmwire.eventstream import EventStreamDecoder, encode_frame
 from llmwire.folding import ChunkBuilder, close_open_parts
 from llmwire.request import LLMRequest
 from llmwire.types import (
@@ -19,6 +22,8 @@ from llmwire.types import (
     ToolCall,
     accumulate,
 )
+
+from .cases import BINARY
 
 
 def heard(request: LLMRequest, provider: ProviderConfig) -> ServerRequest:
@@ -54,6 +59,21 @@ def chunks_of(reply: LLMChunk, size: int = 5) -> Iterator[LLMChunk]:
 
 def events_of(reply: LLMChunk, asked: ServerRequest, wire: str, size: int = 5) -> list[bytes]:
     return list(SERVER_HALVES[wire].prepare_stream(chunks_of(reply, size), asked))
+
+
+def edited(wire: str, events: Iterable[bytes], old: bytes, new: bytes) -> list[bytes]:
+    """The same events with other words in them, framed anew where frames have checksums."""
+    if wire not in BINARY:
+        return [event.replace(old, new) for event in events]
+    out = []
+    for event in events:
+        (frame,) = EventStreamDecoder().feed(event)
+        data = frame.data
+        if frame.event == "chunk":
+            inner = base64.b64decode(json.loads(data)["bytes"]).replace(old, new)
+            data = json.dumps({"bytes": base64.b64encode(inner).decode()}).encode()
+        out.append(encode_frame(data.replace(old, new), frame.headers))
+    return out
 
 
 def decode(

@@ -21,6 +21,7 @@ from llmwire.errors import (
     StreamError,
     UnsupportedError,
 )
+from llmwire.eventstream import event_frame
 from llmwire.types import (
     IncompleteToolCall,
     LLMChunk,
@@ -34,8 +35,19 @@ from llmwire.types import (
     to_json,
 )
 
-from .cases import HISTORIES, QUESTION, REPLIES, SIGNING, TOOLS, WIRES, model, provider, request
-from .support import chunks_of, decode, decoded, events_of, heard, open_parts, partial
+from .cases import (
+    BINARY,
+    HISTORIES,
+    QUESTION,
+    REPLIES,
+    SIGNING,
+    TOOLS,
+    WIRES,
+    model,
+    provider,
+    request,
+)
+from .support import chunks_of, decode, decoded, edited, events_of, heard, open_parts, partial
 
 each_wire = pytest.mark.parametrize("wire", WIRES)
 each_reply = pytest.mark.parametrize("case", REPLIES)
@@ -108,7 +120,7 @@ def test_event_types_and_errors_at_any_cut(wire: str, seed: int, named: bool) ->
     told = SERVER_HALVES[wire].prepare_stream_error(
         OverloadedError("busy", type="overloaded_error", status=529, provider_message="busy")
     )
-    if named and not events[0].startswith(b"event:"):
+    if named and wire not in BINARY and not events[0].startswith(b"event:"):
         events = [b"event: message\n" + e for e in events]
         told = b'event: error\ndata: {"message":"busy","type":"overloaded_error"}\n\n'
     data = b"".join([*events[:-2], told])
@@ -120,7 +132,7 @@ def test_event_types_and_errors_at_any_cut(wire: str, seed: int, named: bool) ->
     assert isinstance(error, OverloadedError) and type(other) is type(error)
 
 
-@each_wire
+@pytest.mark.parametrize("wire", [wire for wire in WIRES if wire not in BINARY])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @given(places=st.lists(st.integers(min_value=0, max_value=10_000), max_size=8))
 def test_line_ends_and_any_cut(wire: str, end: bytes, places: list[int]) -> None:
@@ -220,7 +232,7 @@ def test_own_replies_go_back_byte_exact(wire: str, case: str) -> None:
     for call in reply.tool_calls:
         exact = (
             call.arguments
-            if wire.endswith("anthropic")
+            if wire.endswith(("anthropic", "converse"))
             else msgspec.json.encode(call.arguments).decode()
         )
         assert (exact or "{}").encode() in prepared.body
@@ -313,7 +325,12 @@ UNKNOWN_EVENT = {
     "reasoning": b'data: {"object":"chat.completion.news","choices":[]}\n\n',
     "anthropic": b'event: news\ndata: {"type":"news","payload":{"a":[1]}}\n\n',
     "vertex-anthropic": b'event: news\ndata: {"type":"news","payload":{"a":[1]}}\n\n',
+    "bedrock-converse": event_frame("news", b'{"payload":{"a":[1]}}'),
+    "bedrock-anthropic": event_frame("chunk", b'{"bytes":"eyJ0eXBlIjoibmV3cyIsImEiOlsxXX0="}'),
 }
+COMMENT = dict.fromkeys(WIRES, b": a comment\n\n") | dict.fromkeys(
+    BINARY, event_frame("aside", b"")
+)
 
 
 @each_wire
@@ -322,7 +339,7 @@ def test_unknown_events_change_nothing(wire: str, case: str) -> None:
     events, asked, ours = stream_of(wire, case)
     whole = decoded(events, asked, ours)
     for i in range(1, len(events) - 1):
-        news = [*events[:i], UNKNOWN_EVENT[wire], b": a comment\n\n", *events[i:]]
+        news = [*events[:i], UNKNOWN_EVENT[wire], COMMENT[wire], *events[i:]]
         assert decoded(news, asked, ours) == whole
 
 
@@ -331,7 +348,8 @@ def test_an_unknown_stop_word_is_kept(wire: str) -> None:
     events, asked, ours = stream_of(wire, "text")
     words = {b'"stop"': b'"moonlight"', b'"end_turn"': b'"moonlight"'}
     for old, new in words.items():
-        events = [e.replace(b'reason":' + old, b'reason":' + new) for e in events]
+        for key in (b'reason":', b'stopReason":'):
+            events = edited(wire, events, key + old, key + new)
     got = decoded(events, asked, ours)
     assert got.stop == StopInfo("other", "moonlight")
 
@@ -349,9 +367,9 @@ def test_a_cut_tool_call_is_never_a_tool_call(wire: str, case: str) -> None:
         if error is None:
             continue
         kept = partial(chunks).message
-        assert wire.endswith("anthropic") or not kept.tool_calls
+        assert wire.endswith(("anthropic", "converse")) or not kept.tool_calls
         assert all(isinstance(p, ToolCall | IncompleteToolCall | TextPart) for p in kept.parts)
-        for call in kept.tool_calls:  # Messages says when each call has ended
+        for call in kept.tool_calls:  # Messages and Converse say when each call has ended
             assert isinstance(call.parsed, dict)
 
 

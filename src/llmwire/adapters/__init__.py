@@ -40,6 +40,8 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "anthropic": ".anthropic:AnthropicAdapter",
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
+        "bedrock-converse": ".bedrock:BedrockConverseAdapter",
+        "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -50,5 +52,7 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "anthropic": ".anthropic:AnthropicServer",
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
+        "bedrock-converse": ".bedrock:BedrockConverseServer",
+        "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicServer",
     }
 )

@@ -18,6 +18,7 @@ from msgspec import Struct
 from ..config import ProviderConfig
 from ..errors import BackendError, DecodeError
 from ..request import LLMRequest
+from ..sigv4 import scope_of
 from ..types import (
     JSON,
     Adaptation,
@@ -97,7 +98,12 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "google", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "google", "aws", "none"]
+
+
+def scheme_at(address: str, scheme: AuthScheme = "bearer") -> AuthScheme:
+    """How the credential travels: to Bedrock's addresses as AWS takes it, else by `scheme`."""
+    return "aws" if scope_of(address) is not None else scheme
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -224,6 +230,18 @@ class ServerHalf(Protocol):
 
     def prepare_stream_error(self, error: BackendError) -> bytes:
         """The event that reports an error inside a 200."""
+        ...
+
+
+@runtime_checkable
+class FramedServer(Protocol):
+    """A server half whose streams are no server-sent events: `prepare_stream` gives whole frames."""
+
+    stream_type: str
+    """The content type of its streams."""
+
+    def prepare_ping(self) -> bytes:
+        """A frame that says nothing, to keep a stream alive."""
         ...
 
 

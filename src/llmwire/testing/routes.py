@@ -19,6 +19,8 @@ _PREFIXES = {
     "anthropic": "anthropic",
     "vertex": "vertex-anthropic",
     "reasoning": "reasoning",
+    "bedrock": "bedrock-converse",
+    "bedrock-anthropic": "bedrock-anthropic",
 }
 
 

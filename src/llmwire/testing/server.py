@@ -42,6 +42,8 @@ _BASES = {
     "anthropic": "/anthropic",
     "vertex-anthropic": "/vertex",
     "reasoning": "/reasoning/v1",
+    "bedrock-converse": "/bedrock",
+    "bedrock-anthropic": "/bedrock-anthropic",
 }
 _log = logging.getLogger(__name__)
 
@@ -57,8 +59,9 @@ class LocalServer:
 
     Queued replies are used up in order, one a request; then `default` answers, at first the
     offline model. `/openai/v1/chat/completions`, `/anthropic/v1/messages` (and count_tokens),
-    `/vertex/projects/...` and `/reasoning/v1/chat/completions` speak their wires; bare
-    `/v1/chat/completions` and `/v1/messages` work too, as do `/health` and the model lists.
+    `/vertex/projects/...`, `/reasoning/v1/chat/completions`, `/bedrock/model/.../converse` (and
+    converse-stream) and `/bedrock-anthropic/model/.../invoke` speak their wires; bare
+    `/v1/chat/completions`, `/v1/messages` and `/model/...` work too, as do `/health` and the model lists.
 
     - `host`, `port`: where it listens; port 0 takes a free one. Only 127.0.0.1 unless told.
     - `default`: what answers when nothing is queued (`Scripted`). It runs in the server's thread.
@@ -407,4 +410,8 @@ def _with_format(heard: ServerRequest) -> LLMRequest:
         for key in ("response_format", "output_config")
         if body.get(key) is not None and key not in request.extra_body
     }
+    if not form and request.output is not None:
+        schema = request.output.schema
+        kind = {"type": "json_object"} if schema is None else {"type": "json_schema"}
+        form = {"response_format": {**kind, "json_schema": {"schema": schema or {}}}}
     return replace(request, extra_body={**request.extra_body, **form}) if form else request

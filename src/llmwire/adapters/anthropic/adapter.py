@@ -23,6 +23,7 @@ from ..base import (
     canonical_json,
     decode_json,
     fixed_headers,
+    scheme_at,
 )
 from . import encode, settings
 from .blocks import API
@@ -125,9 +126,9 @@ class AnthropicAdapter:
             endpoint="/v1/messages/count_tokens" if count else "/v1/messages",
             headers=headers_of(call, {"anthropic-version": call.version}),
             body=canonical_json(call.body),
-            base_url=base_of(provider.api_base),
+            base_url=base_of(provider.address),
             adaptations=call.adaptations,
-            auth="bearer" if call.dialect.bearer else "x-api-key",
+            auth=scheme_at(provider.address, "bearer" if call.dialect.bearer else "x-api-key"),
         )
 
     # --- the body ---------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from ...folding import ChunkBuilder, close_open_parts
 from ...history import Log
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import PreparedRequest, canonical_json, fixed_headers
+from ..base import PreparedRequest, canonical_json, fixed_headers, scheme_at
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
@@ -48,8 +48,9 @@ class OpenAIAdapter:
             self.endpoint,
             fixed_headers(("Content-Type", "application/json"), ("Accept", accept)),
             canonical_json(body),
-            provider.api_base,
+            provider.address,
             log.done(),
+            scheme_at(provider.address),
         )
 
     def parse_response(
