@@ -97,7 +97,8 @@ class AWSCredentials(Flights[AWSKey]):
         return _frozen(self._credentials)
 
     def _error_of(self, cause: BaseException) -> Callable[[], BackendError]:
-        return error_maker(cause, "aws", *_translated(cause))
+        kind, text, may_tell = _translated(cause)
+        return error_maker(None if may_tell else cause, "aws", kind, text)
 
 
 def _frozen(credentials: Any) -> AWSKey:
@@ -108,28 +109,30 @@ def _frozen(credentials: Any) -> AWSKey:
     return key
 
 
-def _translated(cause: BaseException) -> tuple[type[BackendError], str]:
+def _translated(cause: BaseException) -> tuple[type[BackendError], str, bool]:
+    """What an exception of botocore is in our tree, and whether it may tell secrets itself."""
     if isinstance(cause, BackendError):
-        return type(cause), cause.message
+        return type(cause), cause.message, False
     if isinstance(cause, ImportError):
-        return ConfigError, _NO_LIBRARY
+        return ConfigError, _NO_LIBRARY, False
     try:
         from botocore import exceptions
     except ImportError:
-        return ConfigError, f"AWS's credentials can't be used: {type(cause).__name__}"
-    if isinstance(cause, exceptions.HTTPClientError):
-        return TransportError, f"AWS's credentials can't be fetched: {cause}"
-    refusals = (
-        exceptions.ClientError,
-        exceptions.CredentialRetrievalError,
-        exceptions.SSOError,
-        exceptions.TokenRetrievalError,
-    )
+        return ConfigError, f"AWS's credentials can't be used: {type(cause).__name__}", False
+    if isinstance(cause, exceptions.CredentialRetrievalError):
+        # Its text has what the role's server or the user's program said, whatever that was.
+        who = str(getattr(cause, "kwargs", {}).get("provider", "the configured source"))
+        text = f"AWS gave no credentials: {who} refused or failed; `aws configure list` says more"
+        return AuthenticationError, text, True
+    if isinstance(cause, exceptions.HTTPClientError | exceptions.ConnectionError):
+        return TransportError, f"AWS's credentials can't be fetched: {cause}", False
+    refusals = (exceptions.ClientError, exceptions.SSOError, exceptions.TokenRetrievalError)
     if isinstance(cause, refusals):
         text = f"AWS gave no credentials ({cause}); `aws sso login` or `aws login` may be due"
-        return AuthenticationError, text
+        return AuthenticationError, text, False
     # Broken files and wrong profiles come out of botocore as various other exceptions.
-    return ConfigError, f"AWS's credentials can't be used: {type(cause).__name__}: {cause}"
+    text = f"AWS's credentials can't be used: {type(cause).__name__}: {cause}"
+    return ConfigError, text, False
 
 
 def signed_headers(prepared: PreparedRequest, key: AWSKey, timestamp: str | None = None) -> Headers:

@@ -84,7 +84,7 @@ class Flights(Generic[T]):
 
 
 def error_maker(
-    cause: BaseException,
+    cause: BaseException | None,
     provider: str,
     kind: type[BackendError],
     text: str,

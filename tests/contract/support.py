@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from llmwire.adapters import ADAPTERS, SERVER_HALVES
-from llmwire.adapters.base import ServerRequest, chunk_of
+from llmwire.adapters.base import FramedServer, ServerRequest, chunk_of
 from llmwire.config import ProviderConfig
 from llmwire.errors import BackendError
 from llmwire.eventstream import EventStreamDecoder, encode_frame
@@ -74,6 +75,18 @@ def edited(wire: str, events: Iterable[bytes], old: bytes, new: bytes) -> list[b
             data = json.dumps({"bytes": base64.b64encode(inner).decode()}).encode()
         out.append(encode_frame(data.replace(old, new), frame.headers))
     return out
+
+
+def ping_of(wire: str) -> bytes:
+    """An event that says nothing."""
+    half = SERVER_HALVES[wire]
+    return half.prepare_ping() if isinstance(half, FramedServer) else b": ping\n\n"
+
+
+def shown(event: bytes) -> bytes:
+    """An event with the base64 in it, if it has some, made plain."""
+    found = re.search(rb'\{"bytes":"([^"]*)"', event)
+    return event if found is None else base64.b64decode(found[1])
 
 
 def decode(
