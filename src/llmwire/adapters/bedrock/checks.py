@@ -84,6 +84,9 @@ def check_messages(body: Body, heard: Heard, points: int, traits: ModelTraits | 
                 f"The content field in the Message object at messages.{i} is empty. Add a "
                 "ContentBlock object to the content field and try again."
             )
+        kinds = {entry.kind for entry in entries}
+        if "document" in kinds and "text" not in kinds:
+            raise refusal(f"messages.{i}: a message with a document must include a text block")
         for j, entry in enumerate(entries):
             _check_block(role, entry, f"messages.{i}.content.{j}", names)
             uses_tools = uses_tools or entry.kind in ("toolUse", "toolResult")

@@ -32,6 +32,8 @@ from .blocks import API
 from .models import Family
 
 MOST_CACHE_POINTS = 4
+SEE_DOCUMENT = "See the document."
+"""What a user says who sends documents without a word: the API wants a text beside them."""
 NOTHING_SAID = "The tool failed and said nothing."
 """What a failed result without content says: the API wants one there to be."""
 
@@ -175,9 +177,15 @@ class Writer:
         return self._sound(turns)
 
     def _sound(self, turns: list[Turn]) -> list[Turn]:
-        """Without what is a 400: thinking at a turn's end, an assistant who begins."""
+        """Without what is a 400: thinking at a turn's end, an assistant who begins, documents
+        without a text."""
         out: list[Turn] = []
         for turn in turns:
+            kinds = {kind for kind, _ in turn.others}
+            if "document" in kinds and "text" not in kinds:
+                why = "this wire wants a text beside documents"
+                self._log.add("added", turn.path, why, None, SEE_DOCUMENT)
+                turn.others.append(("text", {"text": SEE_DOCUMENT}))
             while self._family.claude and turn.others and turn.others[-1][0] in THINKING:
                 self._log.add("dropped", turn.path, "thinking with nothing after it")
                 turn.others.pop()
@@ -215,7 +223,7 @@ class Writer:
         elif isinstance(part, ImagePart | FilePart | AudioPart):
             if assistant and part.native is None:
                 raise unsupported(path, f"{_name(part)} in an assistant message")
-            add(("media", self._media(part, path)))
+            add(self._media(part, path))
             if not isinstance(part, AudioPart):
                 self._point(part.cache, turn.others, path, "messages")
         elif isinstance(part, ToolResultPart):
@@ -256,15 +264,17 @@ class Writer:
             return None
         return "text", {"text": part.text}
 
-    def _media(self, part: ImagePart | FilePart | AudioPart, path: str) -> dict[str, JSON]:
+    def _media(self, part: ImagePart | FilePart | AudioPart, path: str) -> Entry:
         try:
             if isinstance(part, ImagePart):
-                return media.image_block(part, path, self._log)
-            if isinstance(part, AudioPart):
-                return media.audio_block(part)
-            return media.file_block(part, path, self._names, self._log)
+                block = media.image_block(part, path, self._log)
+            elif isinstance(part, AudioPart):
+                block = media.audio_block(part)
+            else:
+                block = media.file_block(part, path, self._names, self._log)
         except media.Refused as e:
             raise unsupported(path, str(e)) from None
+        return next(iter(block)), block
 
     def _reasoning(self, part: ReasoningPart, path: str) -> Entry | None:
         """Reasoning goes back as it came; what Claude could not have signed does not."""
@@ -315,9 +325,9 @@ class Writer:
             elif part.is_error and self._family.claude:
                 why = "a failed result holds text only: moved after it"
                 self._log.add("moved", where, why)
-                turn.others.append(("media", self._media(piece, where)))
+                turn.others.append(self._media(piece, where))
             else:
-                content.append(self._media(piece, where))
+                content.append(self._media(piece, where)[1])
         result: dict[str, Any] = {"toolUseId": part.call_id, "content": content}
         if part.is_error:
             if not content:

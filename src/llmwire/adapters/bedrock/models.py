@@ -35,7 +35,7 @@ class Family(Struct, frozen=True, kw_only=True):
     bare_effort: ThinkingLevel | None = None
     """The effort beside which no sampling setting and no limit may stand."""
     named_tool: bool = True
-    """Whether one tool can be demanded by its name."""
+    """Whether one tool can be demanded by its name: Claude and Nova only, says the API's model."""
     counts: bool = False
     """Whether CountTokens knows it."""
 
@@ -60,15 +60,20 @@ _FAMILIES: tuple[tuple[str, Family], ...] = (
     (r"claude", _CLAUDE),
     (r"\bnova-2-", _NOVA_2),
     (r"\bnova-", _NOVA),
-    (r"\bgpt-oss", Family(reasoning=("reasoning_effort",))),
+    (r"\bgpt-oss", Family(reasoning=("reasoning_effort",), named_tool=False)),
     (
         r"\bopenai\.",
-        Family(reasoning=("reasoning", "effort"), efforts=("low", "medium", "high", "xhigh")),
+        Family(
+            reasoning=("reasoning", "effort"),
+            efforts=("low", "medium", "high", "xhigh"),
+            named_tool=False,
+        ),
     ),
     (r"mistral|mixtral|pixtral", Family(ids="mistral9", top_k=("top_k",), named_tool=False)),
-    (r"\bcohere\.", Family(top_k=("k",))),
+    (r"\bcohere\.", Family(top_k=("k",), named_tool=False)),
+    (r"^[a-z0-9.-]+\.", Family(named_tool=False)),
 )
-"""First match wins; other ids, application profiles too, take what all models take."""
+"""First match wins. What is left are ARNs that name no model: application profiles and the like."""
 
 
 @lru_cache(maxsize=512)

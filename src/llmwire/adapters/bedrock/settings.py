@@ -67,9 +67,14 @@ def fields_of(request: LLMRequest, log: Log) -> dict[str, JSON]:
             schema = canonical_json(form.schema).decode()
             structure = {"jsonSchema": {"schema": schema, "name": form.name}}
             out["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": structure}}
-    for name in ("seed", "cache_key", "store"):
-        if value := getattr(request, name):
-            log.add("dropped", name, "this wire has none", value)
+    unsayable = {
+        "seed": request.seed,
+        "cache_key": request.cache_key,
+        "store": request.store or None,
+    }
+    for name, asked in unsayable.items():
+        if asked is not None:
+            log.add("dropped", name, "this wire has none", asked)
     if request.previous_response_id is not None:
         raise UnsupportedError(
             "previous_response_id: Converse stores no replies; send the whole history",
