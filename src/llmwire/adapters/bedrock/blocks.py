@@ -167,6 +167,8 @@ def stop_of(word: str | None, fields: JSON = None, trace: JSON = None) -> StopIn
     """Why it stopped. `details`: the fields that were asked for, the guardrail's trace."""
     if word is None:
         return None
+    if isinstance(trace, dict):  # the router's is told as the model
+        trace = {name: value for name, value in trace.items() if name != "promptRouter"}
     details = {
         name: value
         for name, value in (("additionalModelResponseFields", fields), ("trace", trace))

@@ -26,7 +26,6 @@ from ...types import (
     PartDelta,
     ReasoningPart,
     Role,
-    StopInfo,
     accumulate,
     load_json,
     new_message,
@@ -153,6 +152,7 @@ class ConverseDecoder:
 
     __slots__ = (
         "_cut",
+        "_ended",
         "_frames",
         "_held",
         "_issuer",
@@ -161,7 +161,6 @@ class ConverseDecoder:
         "_provider",
         "_request",
         "_started",
-        "_stop",
         "_text_at",
         "done",
         "keepalives",
@@ -179,7 +178,7 @@ class ConverseDecoder:
         self._held: tuple[int, str] | None = None  # the last closed call: index, rest of its text
         self._cut: IncompleteReason | None = None
         self._notes: list[Adaptation] = []
-        self._stop: StopInfo | None = None
+        self._ended: Event | None = None  # messageStop
         self._started = False
 
     def feed(self, data: bytes) -> Iterator[LLMChunk]:
@@ -204,10 +203,10 @@ class ConverseDecoder:
                 return
 
     def finish(self) -> Iterable[LLMChunk]:
-        whole = self._stop is not None and dialect_of(self._provider).stream_end != "done"
+        whole = self._ended is not None and dialect_of(self._provider).stream_end != "done"
         if self.done or whole:
             return ()
-        if self._stop is not None:
+        if self._ended is not None:
             where = "after messageStop and before its metadata: the usage is missing"
         else:
             came = "after it began" if self._started else "before it began"
@@ -393,24 +392,26 @@ class ConverseDecoder:
     # --- message --------------------------------------------------------------------------------
 
     def _on_message_stop(self, event: Event) -> LLMChunk:
-        self._stop = blocks.stop_of(event.stop_reason or "", event.additional_model_response_fields)
-        assert self._stop is not None
-        self._cut = CUT_REASONS.get(self._stop.reason)
+        self._ended = event
+        stop = blocks.stop_of(event.stop_reason or "", event.additional_model_response_fields)
+        assert stop is not None
+        self._cut = CUT_REASONS.get(stop.reason)
         parts = self._release(self._cut)
         for index in list(self._open):  # blocks that nobody closed
             parts += self._end(index)
             parts += self._release(self._cut)
         notes = tuple(self._notes)
         self._notes.clear()
-        return chunk_of(parts, stop=self._stop, adaptations=notes)
+        return chunk_of(parts, stop=stop, adaptations=notes)
 
     def _on_metadata(self, event: Event) -> LLMChunk | None:
-        self.done = self._stop is not None
+        self.done = self._ended is not None
         usage = blocks.usage_of(event.usage)
+        said = self._ended
         stop = None
-        if event.trace and self._stop is not None:
-            details = {**(self._stop.details or {}), "trace": event.trace}
-            stop = StopInfo(self._stop.reason, self._stop.raw, details)
+        if event.trace and said is not None:
+            fields = said.additional_model_response_fields
+            stop = blocks.stop_of(said.stop_reason or "", fields, event.trace)
         model = blocks.routed_model(event.trace)
         if usage is None and stop is None and model is None:
             return None

@@ -28,12 +28,12 @@ from ...types import (
     TextPart,
     ToolCall,
     accumulate,
-    load_json,
 )
 from ..anthropic.say import StreamWriter, id_of
 from ..base import ServerRequest, canonical_json
 from . import media
-from .blocks import API, STOP_REASONS, usage_of
+from .blocks import API, STOP_REASONS, read_block, usage_of
+from .wire import FIELDS
 
 _WORDS: dict[StopReason, str] = {
     **{reason: word for word, reason in reversed(STOP_REASONS.items())},
@@ -196,12 +196,11 @@ class ConverseWriter(StreamWriter):
     def _block(self, part: OpaquePart | ImagePart, n: int) -> Iterator[bytes]:
         """A block that is said as it is: what AWS ran itself, or a picture."""
         said = block_of(part, "", f"message.parts[{n}]")
-        block = load_json(bytes(said)) if isinstance(said, Raw) else said
-        kind = next(iter(block))
-        inner = dict(block[kind])
+        kind, raw = read_block(said if isinstance(said, Raw) else canonical_json(said))
+        inner: dict[str, Any] = FIELDS.decode(raw)
         self._index += 1
         if kind == "toolUse":
-            text = canonical_json(inner.pop("input", {})).decode()
+            text = bytes(inner.pop("input", b"{}")).decode()
             delta: JSON = {"toolUse": {"input": text}}
         elif kind == "toolResult":
             delta = {"toolResult": inner.pop("content", [])}
