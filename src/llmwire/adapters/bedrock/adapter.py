@@ -23,7 +23,7 @@ from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import Adaptation, LLMChunk
 from ..anthropic import settings as claude
-from ..anthropic.adapter import cant_think, fit_prefill
+from ..anthropic.adapter import cant_think
 from ..anthropic.models import ModelTraits, traits_of
 from ..base import (
     Headers,
@@ -197,7 +197,8 @@ def _body_of(
             phase="prepare",
         )
     if family.claude:
-        fit_prefill(turns, traits, f"messages[{len(request.messages) - 1}]", log)  # type: ignore[arg-type]
+        path = f"messages[{len(request.messages) - 1}]"
+        encode.fit_prefill(turns[-1], traits.prefill, path, log)
     return _assembled(request, dialect, family, traits, thinking, system, turns, log), log.done()
 
 

@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from ...errors import HistoryRejectedError
-from ...types import ToolResultPart
+from ...types import TextPart, ToolResultPart
 from ..anthropic.models import ModelTraits
 from .encode import MOST_CACHE_POINTS
 from .hear import Body, Entry, Heard, ResultBlock, refusal
@@ -99,10 +99,24 @@ def check_messages(body: Body, heard: Heard, points: int, traits: ModelTraits | 
             f"A maximum of {MOST_CACHE_POINTS} cachePoint blocks may be provided. Found {points}."
         )
     _check_pairing(heard)
-    if traits is not None and heard and heard[-1][0] == "assistant" and not traits.prefill:
+    if traits is not None and heard and heard[-1][0] == "assistant":
+        _check_prefill([e for e in heard[-1][1] if e.kind != "cachePoint"], traits)
+
+
+def _check_prefill(entries: list[Entry], traits: ModelTraits) -> None:
+    """Claude's rules for a conversation that ends with the assistant's words."""
+    last = entries[-1] if entries else None
+    if last is None or last.kind not in ("text", "citationsContent"):
+        return
+    if not traits.prefill:
         raise refusal(
             "This model does not support assistant message prefill. The conversation must end "
             "with a user message."
+        )
+    if isinstance(last.part, TextPart) and last.part.text != last.part.text.rstrip():
+        raise refusal(
+            "messages: final assistant content cannot end with trailing whitespace",
+            HistoryRejectedError,
         )
 
 

@@ -286,6 +286,8 @@ class Writer:
         if part.kind == "encrypted" or (self._family.claude and not part.signature):
             self._log.add("dropped", path, "thinking without a signature")
             return None
+        if not (part.text or part.signature):
+            return None
         said: dict[str, JSON] = {"text": part.text}
         if part.signature and (self._family.signatures or part.native is not None):
             said["signature"] = part.signature
@@ -335,6 +337,27 @@ class Writer:
                 content.append({"text": NOTHING_SAID})
             result["status"] = "error"
         return {"toolResult": result}
+
+
+def fit_prefill(last: Turn, allowed: bool, path: str, log: Log) -> None:
+    """A history that ends with the assistant's words: legal for few models of Claude, and without
+    trailing space. A turn that ends in a block of AWS's own was paused and is continued as it is.
+    """
+    said = [i for i, (kind, _) in enumerate(last.others) if kind != POINT]
+    if last.role != "assistant" or last.others[said[-1]][0] not in ("text", "cited"):
+        return
+    if not allowed:
+        raise UnsupportedError(
+            f"{path}: this model does not continue an assistant's message; "
+            "end the history with a user message",
+            path=path,
+            api=API,
+            phase="prepare",
+        )
+    kind, block = last.others[said[-1]]
+    if kind == "text" and (text := block["text"].rstrip()) != block["text"]:
+        log.add("substituted", path, "a prefilled reply can't end in white space")
+        last.others[said[-1]] = (kind, {"text": text})
 
 
 def limit_points(places: Sequence[tuple[list[Entry], str]], log: Log) -> None:
