@@ -188,7 +188,8 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
         if not re.fullmatch(r"[a-z0-9-]{1,63}", self.region):
             problem = f"has a region that can't be one: {self.region!r}"
             raise ConfigError(
-                f"provider {self.name!r} {problem if self.region else 'needs a region'}",
+                f"provider {self.name!r} {problem if self.region else 'needs a region'}; "
+                "set it in the provider, or for AWS in AWS_REGION",
                 provider=self.name,
                 phase="prepare",
             )

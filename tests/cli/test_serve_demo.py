@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning")
+WIRES = (
+    "openai",
+    "anthropic",
+    "vertex-anthropic",
+    "reasoning",
+    "bedrock-converse",
+    "bedrock-anthropic",
+)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Mapping
 
+from ..aws import BEARER_TOKEN
 from ..config import ModelConfig, ProviderConfig
 from ..errors import ConfigError
 from ..settings import Settings, is_unconfigured, load_settings, resolve
@@ -94,7 +95,8 @@ def _state(provider: ProviderConfig, settings: Settings) -> str:
     if provider.name in settings.broken:
         return settings.broken[provider.name]
     if provider.api_key_env_var:
-        return "key set" if provider.name in settings.ready else "key not set"
+        otherwise = "by AWS key" if provider.api_key_env_var == BEARER_TOKEN else "key not set"
+        return "key set" if provider.name in settings.ready else otherwise
     if provider.api_style == "vertex-anthropic" and not provider.api_base:
         ready = provider.name in settings.ready
         return f"project {provider.project_id}, {provider.region}" if ready else "project not set"

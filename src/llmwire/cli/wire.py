@@ -78,6 +78,8 @@ def shown_headers(prepared: PreparedRequest, provider: ProviderConfig) -> dict[s
         credential = {"Authorization": f"Bearer {HIDDEN}"}
     elif provider.api_key_env_var and prepared.auth == "x-api-key":
         credential = {"x-api-key": HIDDEN}
+    elif prepared.auth == "aws":  # a bearer token or a signature
+        credential = {"Authorization": HIDDEN}
     own: Mapping[str, str] = {"User-Agent": f"llmwire/{__version__}"}
     try:
         headers = Headers(own, prepared.headers, credential, _redacted(provider.extra_headers))
