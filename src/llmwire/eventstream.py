@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
 from .errors import DecodeError, TransportError
@@ -68,6 +68,7 @@ class BinaryFrame(NamedTuple):
     headers: Mapping[str, HeaderValue]
 
 
+_new_frame: Any = tuple.__new__  # half the cost of calling the class
 _EVENT_HEADER = {"event": ":event-type", "exception": ":exception-type", "error": ":error-code"}
 
 
@@ -118,7 +119,7 @@ class EventStreamDecoder:
             event, kind, headers = known
             self._offset += total
             at = stop
-            yield BinaryFrame(data[start : stop - 4], event, kind, headers)
+            yield _new_frame(BinaryFrame, (data[start : stop - 4], event, kind, headers))
         else:
             self._need = _OVERHEAD
         if at < end:

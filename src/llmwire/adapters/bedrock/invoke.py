@@ -7,7 +7,6 @@ inside binary frames.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -111,8 +110,8 @@ def _enveloped(call: Call) -> dict[str, Any]:
     return body
 
 
-class _Chunk(Struct):
-    bytes: str
+class _Chunk(Struct, gc=False):
+    event: bytes = msgspec.field(name="bytes")
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -133,20 +132,30 @@ class InvokeDecoder(MessagesDecoder):
                 return
             if frame.kind != "event":
                 raise frame_error(frame, self._request, self._provider, self._issuer.api)
-            if frame.event == "chunk":
-                yield from super().feed(_as_sse(frame.data))
+            if frame.event != "chunk":
+                continue
+            event = _event_of(frame.data)
+            if self._text_at >= 0:  # a piece of text, nearly always
+                chunk = self._text_of(event)
+                if chunk is not None:
+                    yield chunk
+                    continue
+            yield from super().feed(_as_sse(event))
 
 
-def _as_sse(payload: bytes) -> bytes:
-    """The event in a frame, framed as `MessagesDecoder` takes it."""
+def _event_of(payload: bytes) -> bytes:
     try:
-        event = base64.b64decode(_CHUNK.decode(payload).bytes, validate=True)
-    except (msgspec.DecodeError, UnicodeError, RecursionError, binascii.Error) as e:
+        return _CHUNK.decode(payload).event
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
         raise DecodeError(
             f"a frame of the stream holds no bytes: {e}",
             body_excerpt=payload[:200].decode("utf-8", "replace"),
             phase="stream",
         ) from None
+
+
+def _as_sse(event: bytes) -> bytes:
+    """An event, framed as `MessagesDecoder` takes it."""
     if b"\n" in event or b"\r" in event:  # white space between the tokens of its JSON
         event = event.replace(b"\r", b" ").replace(b"\n", b" ")
     return b"data: " + event + b"\n\n"
