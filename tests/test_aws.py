@@ -298,8 +298,9 @@ REPLY = json.dumps(
 ).encode()  # fmt: skip
 
 
+@pytest.mark.parametrize("extra", [{}, {"X-Amz-Own": "1", "Content-Type": "a/b"}])
 async def test_each_attempt_is_signed_anew_and_the_callers_headers_too(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, extra: dict[str, str]
 ) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
@@ -314,15 +315,14 @@ async def test_each_attempt_is_signed_anew_and_the_callers_headers_too(
         provider=BEDROCK, client=transport, retry=RetryPolicy(base=0.001, cap=0.001)
     )
     for _ in range(2):
-        reply = await backend.complete(
-            model=MODEL, messages="hi", extra_headers={"X-Amz-Own": "1", "Content-Type": "a/b"}
-        )
+        reply = await backend.complete(model=MODEL, messages="hi", extra_headers=extra)
         assert reply.text == "Hello."
     sent = transport.sent
     assert [s.headers["x-amz-date"][-3:] for s in sent] == ["00Z", "01Z", "02Z"]
+    signed = {"content-type": "application/json", **{k.lower(): v for k, v in extra.items()}}
     for s in sent:
         again = sign(
-            "POST", s.url, {"content-type": "a/b", "x-amz-own": "1"}, s.body,
+            "POST", s.url, signed, s.body,
             AWSKey("AKIDEXAMPLE", CANARY), Scope("eu-west-1", "bedrock"), s.headers["x-amz-date"],
         )  # fmt: skip
         assert s.headers["authorization"] == again["authorization"]
