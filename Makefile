@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python)
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
+OVER_HTTP := tests/test_clients.py tests/test_defects.py tests/testing tests/cli
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types docs bench bench-peers clean
+.PHONY: help demo test test-clients check lint types docs fuzz simulate golden bench bench-peers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +20,13 @@ demo: $(VENV)/.installed ## every wire format in a minute: no key, no network
 
 test: $(VENV)/.developed ## the whole test suite
 	@$(BIN)/python -m pytest $(ARGS)
+
+# What goes over HTTP, with each client that users may bring as the default transport.
+test-clients: $(VENV)/.developed ## the tests over HTTP again, on aiohttp, httpx2 and httpx
+	@for client in aiohttp httpx2 httpx; do \
+	  echo "On $$client"; \
+	  $(BIN)/python -m pytest --transport $$client $(OVER_HTTP) $(ARGS) || exit 1; \
+	done
 
 check: lint types $(VENV)/.developed ## what must hold before a change goes in, tests apart
 	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_public_api.py tests/test_docs.py
@@ -30,8 +39,17 @@ types: $(VENV)/.developed
 	@$(BIN)/mypy
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python tests/typing
 
+fuzz: $(VENV)/.developed ## broken bytes for every decoder: make fuzz ARGS="--seconds 600"
+	@$(BIN)/python scripts/fuzz.py $(ARGS)
+
+simulate: $(VENV)/.developed ## calls through bad weather, on a virtual clock
+	@$(BIN)/python -m llmwire.testing.simulation $(ARGS)
+
 docs: $(VENV)/.developed ## rewrite the generated parts of the documents
 	@$(BIN)/python scripts/generated_docs.py
+
+golden: $(VENV)/.developed ## write down anew what goes over the wire, for review
+	@$(BIN)/python tests/golden.py
 
 bench: $(VENV)/.developed ## what chunks and calls cost, beside a raw reader
 	@$(BIN)/python -m bench $(ARGS)

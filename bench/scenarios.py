@@ -127,7 +127,7 @@ def _streams() -> list[Scenario]:
                 "",
                 per("chunk", DECODE),
                 {"kind": "text", "count": DECODE, "size": size},
-                styles=("openai", "anthropic"),
+                styles=("openai", "anthropic", "openai-responses"),
                 drivers=("raw", "llmwire"),
                 quick=True,
                 rounds=9,

@@ -32,7 +32,8 @@ def _dumps(value: Any) -> bytes:
 @lru_cache(maxsize=32)
 def stream(style: str, kind: str, count: int) -> Stream:
     """A stream of `count` deltas of one kind."""
-    return (_openai if style == "openai" else _anthropic)(kind, count)
+    makers = {"openai": _openai, "anthropic": _anthropic, "openai-responses": _responses}
+    return makers[style](kind, count)
 
 
 @lru_cache(maxsize=32)
@@ -158,6 +159,37 @@ def _anthropic(kind: str, count: int) -> Stream:
 def _anthropic_answer(count: int) -> bytes:
     block = {"type": "text", "text": "".join(words(count))}
     return _dumps({**_anthropic_message(count), "content": [block], "stop_reason": "end_turn"})
+
+
+# --- Responses ----------------------------------------------------------------------------------
+
+
+def _responses(kind: str, count: int) -> Stream:
+    """Text only."""
+    pieces = words(count)
+    name, number = "msg_0c982bd78405099400692a3a0d87c48194a89d4075db43cff9", iter(range(count + 9))
+    text = {"type": "output_text", "text": "".join(pieces), "annotations": [], "logprobs": []}
+    item = {"id": name, "type": "message", "status": "completed", "role": "assistant"}
+    whole = {**item, "content": [text]}
+    response = {"id": "resp_0c982bd784050994", "object": "response", "model": "gpt-6-luna"}
+    last = {**response, "status": "completed", "output": [whole]}
+    at = {"item_id": name, "output_index": 0, "content_index": 0}
+
+    def event(kind: str, **fields: Any) -> bytes:
+        return _anthropic_event(kind, sequence_number=next(number), **fields)
+
+    events = [
+        event("response.created", response={**response, "status": "in_progress", "output": []}),
+        event("response.output_item.added", output_index=0, item={**item, "content": []}),
+        *(
+            event("response.output_text.delta", **at, delta=p, logprobs=[], obfuscation="aB3dE5fG")
+            for p in pieces
+        ),
+        event("response.output_text.done", **at, text=text["text"], logprobs=[]),
+        event("response.output_item.done", output_index=0, item=whole),
+        event("response.completed", response=last),
+    ]
+    return Stream("".join(pieces), tuple(events))
 
 
 # --- conversations ------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ WIRES = {
     "anthropic": "Anthropic Messages",
     "vertex-anthropic": "Claude on Vertex AI",
     "reasoning": "Mistral's chat: Chat Completions with thinking inside the content",
+    "openai-responses": "Responses, of OpenAI and of servers with such an endpoint",
     "bedrock-converse": "Amazon Bedrock's Converse, for all its models",
     "bedrock-anthropic": "Claude on Amazon Bedrock, over InvokeModel",
 }

@@ -86,6 +86,26 @@ socket.socket.connect_ex = _guarded(socket.socket.connect_ex)  # type: ignore[me
 socket.getaddrinfo = _guarded_getaddrinfo
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--transport",
+        choices=("default", "aiohttp", "httpx", "httpx2"),
+        default="default",
+        help="what the backends under test carry their requests with, where a test says nothing",
+    )
+
+
+@pytest.fixture(autouse=True)
+def carried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replaces the default transport by the one that was asked for."""
+    name = request.config.getoption("--transport")
+    if name != "default":
+        import llmwire.backend
+        from other_transports import TRANSPORTS
+
+        monkeypatch.setattr(llmwire.backend, "HTTPTransport", TRANSPORTS[name])
+
+
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> Iterator[None]:
     """No keys, no proxies, no configuration of the person who runs the tests, no network.

@@ -35,6 +35,7 @@ from llmwire.types import (
 ROOT = Path(os.environ["LLMWIRE_CORPUS"]).resolve() if "LLMWIRE_CORPUS" in os.environ else None
 STYLES = {
     "openai-chat": "openai",
+    "openai-responses": "openai-responses",
     "anthropic-messages": "anthropic",
     "vertex-anthropic": "vertex-anthropic",
     "mistral-chat": "reasoning",
@@ -89,7 +90,7 @@ def request_of(exchange: dict[str, Any]) -> LLMRequest:
 def provider_of(exchange: dict[str, Any]) -> ProviderConfig:
     """The provider as a user would configure it: its address without the endpoint."""
     url = exchange["request"]["url"].split("?")[0].split("#")[0]
-    base = re.sub(r"/(chat/completions|messages|projects/.*|model/.*)$", "", url)
+    base = re.sub(r"/(chat/completions|responses(/.*)?|messages|projects/.*|model/.*)$", "", url)
     return ProviderConfig(
         exchange["provider"],
         base,

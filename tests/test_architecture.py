@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "history",
         "providers",
         "retry",
+        "gate",
         "error_tables",
         "error_body",
         "error_builder",
@@ -41,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("adapters",),
     ("clocks", "transport", "auth", "aws", "flights", "environment", "settings"),
-    ("intake", "stream", "backend", "connection"),
+    ("intake", "stream", "backend", "connection", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 3

@@ -47,7 +47,7 @@ def test_the_integration_script_runs_checks_and_tests() -> None:
     assert os.access(script, os.X_OK)
     text = script.read_text("utf-8")
     assert "set -euo pipefail" in text
-    assert text.rstrip().endswith("make check\nmake test")
+    assert "\nmake check\nmake test\n" in text
     subprocess.run(["bash", "-n", script], check=True, timeout=10)
 
 

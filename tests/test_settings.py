@@ -143,7 +143,9 @@ def test_one_key_alone_implies_its_vendors_default(name: str) -> None:
 
 def test_two_keys_imply_nothing() -> None:
     settings = build_settings([], {"OPENAI_API_KEY": "a", "GROQ_API_KEY": "b"})
-    with pytest.raises(ConfigError, match="there are keys for groq, openai: name one"):
+    with pytest.raises(
+        ConfigError, match="there are keys for groq, openai, openai-responses: name one"
+    ):
         resolve_model(None, settings)
 
 

@@ -34,10 +34,11 @@ class Spec(NamedTuple):
         return self.name in ("raw", "raw-uvloop")
 
 
+_ALL = ("openai", "anthropic", "openai-responses")
 SPECS = (
-    Spec("raw", "raw asyncio", "raw", imports="import asyncio, ssl, msgspec"),
+    Spec("raw", "raw asyncio", "raw", styles=_ALL, imports="import asyncio, ssl, msgspec"),
     Spec("raw-uvloop", "raw asyncio on uvloop", "raw", needs=("uvloop",), uvloop=True),
-    Spec("llmwire", "llmwire", "ours", imports="import llmwire"),
+    Spec("llmwire", "llmwire", "ours", styles=_ALL, imports="import llmwire"),
     Spec("llmwire-uvloop", "llmwire on uvloop", "ours", needs=("uvloop",), uvloop=True),
     Spec("llmwire-aiohttp", "llmwire with aiohttp", "ours", "aiohttp", needs=("aiohttp",)),
     Spec("llmwire-httpx2", "llmwire with httpx2", "ours", "httpx2", needs=("httpx2",)),

@@ -97,7 +97,33 @@ class AnthropicReader:
                     self.done = True
 
 
+class _Piece(msgspec.Struct):
+    type: str
+    delta: str = ""
+
+
+class ResponsesReader:
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.done = False
+        self._rest = b""
+        self._decode = msgspec.json.Decoder(_Piece).decode
+
+    def feed(self, data: bytes) -> None:
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            if line.startswith(b"data: "):
+                event = self._decode(line[6:])
+                if event.type == "response.output_text.delta":
+                    self.texts.append(event.delta)
+                elif event.type == "response.completed":
+                    self.done = True
+
+
 def reader(style: str) -> Reader:
+    if style == "openai-responses":
+        return ResponsesReader()
     return OpenAIReader() if style == "openai" else AnthropicReader()
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters.base import TokenCounter as TokenCounter
     from .adapters.openai import OpenAIAdapter as OpenAIAdapter
     from .adapters.reasoning import ReasoningAdapter as ReasoningAdapter
+    from .adapters.responses import ResponsesAdapter as ResponsesAdapter
     from .adapters.vertex import VertexAnthropicAdapter as VertexAnthropicAdapter
     from .backend import GenericBackend as GenericBackend
     from .backend import TokenCount as TokenCount
@@ -58,6 +59,8 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .errors import TimeoutError_ as TimeoutError_
     from .errors import TransportError as TransportError
     from .errors import UnsupportedError as UnsupportedError
+    from .fallback import Fallback as Fallback
+    from .gate import RateLimits as RateLimits
     from .history import merge_consecutive_user_messages as merge_consecutive_user_messages
     from .providers import PROVIDERS as PROVIDERS
     from .request import LLMRequest as LLMRequest
@@ -103,6 +106,7 @@ _PLACES = {
     "adapters.base": "APIAdapter PreparedRequest StreamDecoder TokenCounter",
     "adapters.openai": "OpenAIAdapter",
     "adapters.reasoning": "ReasoningAdapter",
+    "adapters.responses": "ResponsesAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
     "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
@@ -113,6 +117,8 @@ _PLACES = {
     "InvalidRequestError ModelNotFoundError NotFoundError OverloadedError PayloadSummary "
     "PermissionDeniedError QuotaError RateLimitError RequestTooLargeError ServerError "
     "StatusError StreamError TimeoutError_ TransportError UnsupportedError",
+    "fallback": "Fallback",
+    "gate": "RateLimits",
     "history": "merge_consecutive_user_messages",
     "providers": "PROVIDERS",
     "request": "LLMRequest",

@@ -16,6 +16,7 @@ from .aws import AWSCredentials
 from .clocks import Watch
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .gate import RateGate, RateLimits
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
@@ -100,7 +101,8 @@ class GenericBackend:
     Works without being entered; entering it, or `close`, frees its connections at a known time.
     One backend may be used from several event loops and threads at once. `client` brings your own
     `httpx.AsyncClient`, `httpx2.AsyncClient`, `aiohttp.ClientSession` or `Transport`, which stays
-    yours to close. `timeouts` (seconds, one number for the total) replaces the provider's.
+    yours to close. `timeouts` (seconds, one number for the total) replaces the provider's; `rate`
+    says how often the key may be used. A call that is told to wait holds back the others.
 
     Raises `ConfigError` for an unknown `api_style` or client.
     """
@@ -112,6 +114,7 @@ class GenericBackend:
         client: Any = None,
         timeouts: Timeouts | float | None = None,
         retry: RetryPolicy | None = None,
+        rate: RateLimits | None = None,
     ) -> None:
         if provider.api_style not in ADAPTERS:
             raise ConfigError(
@@ -125,6 +128,7 @@ class GenericBackend:
         self.timeouts = timeouts or provider.timeouts
         self.retry = retry or RetryPolicy()
         self.budget = RetryBudget()
+        self.gate = RateGate(rate)
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()

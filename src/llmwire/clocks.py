@@ -108,15 +108,19 @@ class Clocks:
         self.keepalives = 0
         watch.active.add(self)
 
+    def now(self) -> float:
+        """The loop's time."""
+        return self._watch.loop.time()
+
     def time_left(self) -> float | None:
         """Seconds until the deadline over all attempts; None: there is none."""
         return None if self._deadline is _NEVER else self._deadline - self._watch.loop.time()
 
     def start(self, clock: Clock) -> None:
         """From now on this clock runs, from its beginning."""
-        seconds: float | None = getattr(self._timeouts, clock)
-        self._clock = clock
         deadline = self._deadline
+        seconds: float | None = None if clock == "total" else getattr(self._timeouts, clock)
+        self._clock = clock
         if seconds is None:
             self.limit_at = deadline
         else:

@@ -105,9 +105,9 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""
     assistant_after_tool: bool = False
     """Mistral models: a user turn right after a tool result is a 400."""
-    tool_call_ids: Literal["any", "openai40", "mistral9", "anthropic64"] = "any"
-    """Which ids the server takes: up to 40 characters (OpenAI), exactly 9 alphanumerics
-    (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""
+    tool_call_ids: Literal["any", "openai40", "openai64", "mistral9", "anthropic64"] = "any"
+    """Which ids the server takes: up to 40 characters (OpenAI's chat), up to 64 (its Responses),
+    exactly 9 alphanumerics (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""
     empty_content: Literal["null", "empty"] = "null"
     """What stands for the content of an assistant turn that has only tool calls."""
     speaker_names: bool = True
@@ -126,6 +126,19 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     close without `[DONE]` (Cerebras, MiniMax, Copilot, Perplexity, GPUStack, Mistral)."""
     reasoning_outside_output: bool = False
     """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
+
+    # Responses
+    encrypted_reasoning: bool = True
+    """Whether to ask for reasoning in encrypted form, so that it can be sent back. DeepSeek gives
+    it as text."""
+    reasoning_summary: Literal["auto", "concise", "detailed"] | None = "auto"
+    """Which summary of its reasoning the model is asked for when it thinks; None: none. OpenAI
+    shows no reasoning otherwise."""
+    prompt_cache_key: bool = False
+    """Whether the body takes prompt_cache_key (OpenAI, Azure)."""
+    hosted_custom_calls: bool = False
+    """Whether calls of the server's own tools come as custom tool calls, under names that nobody
+    offered (xAI's search on X). They are kept for the server and are no calls to run."""
 
     # Anthropic Messages
     anthropic_version: str | None = None
@@ -148,7 +161,7 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether tool_choice any or tool is taken. None: by model, and not while one thinks that
     refuses it then."""
     count_endpoint: bool = True
-    """Whether the server has /v1/messages/count_tokens."""
+    """Whether the server has /v1/messages/count_tokens, or /responses/input_tokens."""
 
 
 class ProviderConfig(Struct, frozen=True, omit_defaults=True):

@@ -20,6 +20,7 @@ from .providers import PROVIDERS
 
 _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "openai": ("OPENAI_BASE_URL", ""),
+    "openai-responses": ("OPENAI_BASE_URL", ""),
     "anthropic": ("ANTHROPIC_BASE_URL", ""),
     "groq": ("GROQ_BASE_URL", "/openai/v1"),
     "together": ("TOGETHER_BASE_URL", "/v1"),

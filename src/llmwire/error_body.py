@@ -88,7 +88,10 @@ _REQUEST_IDS = (
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
     """The id under which the provider knows the call (header names in lower case)."""
-    return next((v for name in _REQUEST_IDS if (v := headers.get(name))), None)
+    for name in _REQUEST_IDS:
+        if value := headers.get(name):
+            return value
+    return None
 
 
 _TEXT_KEYS = (

@@ -143,7 +143,8 @@ WORDINGS: list[Wording] = [
     # --- filter -------------------------------------------------------------------------------
     Wording("filter", "OpenAI", "Your request was rejected as a result of our safety system.",
             _DOC, r"rejected as a result of our safety system",
-            ("content_policy_violation", "bio_policy", "misalignment_policy_violation")),
+            ("content_policy_violation", "image_content_policy_violation", "bio_policy",
+             "misalignment_policy_violation")),
     Wording("filter", "Azure", "The response was filtered due to the prompt triggering Azure "
             "OpenAI's content management policy.", _DOC,
             r"prompt triggering (?:Microsoft |Azure )?(?:Azure )?(?:OpenAI's )?content management",
@@ -279,10 +280,14 @@ WORDINGS: list[Wording] = [
     Wording("history", "Bedrock", "Expected toolResult blocks at messages.2.content for the "
             "following Ids: tooluse_x", _DOC,
             r"expected toolResult blocks at messages|reasoningText\.signature field"),
-    Wording("history", "OpenAI", "The encrypted content could not be verified.", _DOC, "",
+    Wording("history", "OpenAI", "The encrypted content gAAA could not be verified.", _DOC,
+            r"encrypted content .{0,200}could not be (?:verified|decrypted)",
             ("invalid_encrypted_content",)),
+    Wording("history", "xAI", "Could not decrypt the provided encrypted_content.", _DOC,
+            r"could not decrypt the provided encrypted_content"),
     Wording("history", "OpenAI", "No tool output found for function call call_a.", _DOC,
-            r"no tool (?:output|call) found for|without its required following item"),
+            r"no tool (?:output|call) found for|without its required (?:following|.reasoning.) item|"
+            r"duplicate item found with id|expected an ID that begins with"),
     Wording("history", "OpenAI", "An assistant message with 'tool_calls' must be followed by tool "
             "messages responding to each 'tool_call_id'.", _DOC,
             r".tool_calls. must be followed by tool messages|role .tool. must be a response to a "
@@ -362,6 +367,11 @@ TOKENS_PER_MINUTE = (
 45000". Where more is requested than the limit ever allows, waiting does not help."""
 
 WORD_STATUS: tuple[tuple[str, int], ...] = (
+    (
+        r"image_(?:parse_error|too_small|file_not_found)|empty_image_file|"
+        r"unsupported_image_media_type|failed_to_download_image|data_residency_mismatch",
+        400,  # OpenAI's Responses, wire reference 2.3
+    ),
     (r"insufficient_quota|rate_?limit|resource_exhausted|throttl", 429),
     (r"authentication|unauthenticated", 401),
     (r"billing|payment_required", 402),

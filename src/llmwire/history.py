@@ -336,6 +336,7 @@ def _answers(turn: _Turn, messages: Sequence[LLMMessage], i: int, log: Log) -> l
 
 _ID_RULES: dict[str, tuple[re.Pattern[str], int]] = {
     "openai40": (re.compile(r"[^\x21-\x7e]"), 40),
+    "openai64": (re.compile(r"[^\x21-\x7e]"), 64),
     "anthropic64": (re.compile(r"[^A-Za-z0-9_-]"), 64),
     "bedrock64": (re.compile(r"[^A-Za-z0-9_.:-]"), 64),
 }

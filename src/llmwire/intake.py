@@ -39,7 +39,6 @@ class Intake:
         "_held",
         "_request_id",
         "_unfolded",
-        "_whole",
         "committed",
         "decoder",
         "done",
@@ -48,18 +47,20 @@ class Intake:
     )  # fmt: skip
 
     def __init__(
-        self, clocks: Clocks, request_id: str | None, adaptations: tuple[Adaptation, ...]
+        self,
+        decoder: StreamDecoder,
+        clocks: Clocks,
+        request_id: str | None,
+        adaptations: tuple[Adaptation, ...],
     ) -> None:
+        self.decoder = decoder
         self._clocks = clocks
         self._request_id = request_id
         self._adaptations = adaptations
-        self.decoder: StreamDecoder | None = None
-        """None: the reply is no stream."""
         self.queue: deque[LLMChunk] = deque()
         self._held: list[LLMChunk] = []
         self._unfolded: list[LLMChunk] = []
         self._builder: ChunkBuilder | None = None
-        self._whole: LLMChunk | None = None
         self._begun = False
         self.committed = False
         """Content is in the queue or was delivered: nothing may be repeated."""
@@ -72,7 +73,6 @@ class Intake:
         if self.done:
             return False
         clocks, decoder = self._clocks, self.decoder
-        assert decoder is not None
         clocks.bytes_received += len(data)
         try:
             if clocks.bytes_received > MAX_BODY_BYTES:
@@ -97,7 +97,6 @@ class Intake:
 
     def finish(self) -> None:
         """The end of the bytes. Raises `IncompleteStreamError` unless the reply was whole."""
-        assert self.decoder is not None
         self._add(self.decoder.finish())
         self.release()
 
@@ -106,32 +105,16 @@ class Intake:
         self.queue.extend(self._held)
         self._held.clear()
 
-    def take_document(self, chunk: LLMChunk) -> None:
-        """A reply that came in one piece."""
-        self._whole = self._with_origin(chunk)
-        self.queue.append(self._whole)
-        self.committed = bool(chunk.message.parts)
-
     def _add(self, chunks: Iterable[LLMChunk]) -> None:
         for chunk in chunks:
             if not self._begun:
-                chunk = self._with_origin(chunk)
+                self._begun = True
+                chunk = with_origin(chunk, self._request_id, self._adaptations)
             self._unfolded.append(chunk)
             if chunk.message.parts and not self.committed:
                 self.committed = True
                 self.release()
             (self.queue if self.committed else self._held).append(chunk)
-
-    def _with_origin(self, chunk: LLMChunk) -> LLMChunk:
-        """The first chunk says what was adapted and by which id the provider knows the call."""
-        self._begun = True
-        if not self._adaptations and (self._request_id is None or chunk.correlation_id):
-            return chunk
-        return replace(
-            chunk,
-            correlation_id=chunk.correlation_id or self._request_id,
-            adaptations=self._adaptations + chunk.adaptations,
-        )
 
     def _fold(self) -> ChunkBuilder:
         builder = self._builder
@@ -144,7 +127,20 @@ class Intake:
 
     def result(self, cut: IncompleteReason = "cut") -> LLMChunk:
         """The reply so far, its open parts closed; a call that is not whole is incomplete."""
-        return close_open_parts(self._whole or self._fold().result(), cut)
+        return close_open_parts(self._fold().result(), cut)
+
+
+def with_origin(
+    chunk: LLMChunk, request_id: str | None, adaptations: tuple[Adaptation, ...]
+) -> LLMChunk:
+    """The first chunk says what was adapted and by which id the provider knows the call."""
+    if not adaptations and (request_id is None or chunk.correlation_id):
+        return chunk
+    return replace(
+        chunk,
+        correlation_id=chunk.correlation_id or request_id,
+        adaptations=adaptations + chunk.adaptations,
+    )
 
 
 def too_large() -> TransportError:

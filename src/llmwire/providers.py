@@ -30,6 +30,32 @@ _MISTRAL = Dialect(
     tool_result_images=True,
 )
 
+_OPENAI_RESPONSES = Dialect(metadata=True, tool_call_ids="openai64", prompt_cache_key=True)
+_RESPONSES: tuple[tuple[str, Dialect], ...] = (
+    ("api.openai.com", _OPENAI_RESPONSES),
+    (".openai.azure.com", _OPENAI_RESPONSES),
+    (".services.ai.azure.com", _OPENAI_RESPONSES),
+    (".cognitiveservices.azure.com", _OPENAI_RESPONSES),
+    ("api.x.ai", Dialect(developer_role=False, hosted_custom_calls=True)),
+    (
+        "api.deepseek.com",
+        Dialect(
+            developer_role=False,
+            efforts=("low", "high", "max"),
+            reasoning_replay="always",
+            parallel_tool_calls=False,
+            encrypted_reasoning=False,
+            reasoning_summary=None,
+        ),
+    ),
+    (
+        "openrouter.ai",
+        Dialect(efforts=("off", "minimal", "low", "medium", "high", "xhigh", "max"), sampling=True),
+    ),
+)
+"""What servers do differently on their Responses endpoints, by host or by the end of it. Source:
+wire reference 2.4, 8.1, and recorded traffic of these services."""
+
 PROVIDERS: dict[str, ProviderConfig] = {
     row.name: row
     for row in (
@@ -44,6 +70,13 @@ PROVIDERS: dict[str, ProviderConfig] = {
                 tool_call_ids="openai40",
                 stream_end="done",
             ),
+        ),
+        ProviderConfig(
+            "openai-responses",
+            "https://api.openai.com/v1",
+            "OPENAI_API_KEY",
+            "openai-responses",
+            dialect=_OPENAI_RESPONSES,
         ),
         ProviderConfig(
             "anthropic",
@@ -250,7 +283,9 @@ PROVIDERS: dict[str, ProviderConfig] = {
 _HOSTS = {
     host: row.dialect or _PLAIN
     for row in PROVIDERS.values()
-    if (host := urlsplit(row.api_base).hostname) and host != "127.0.0.1"
+    if (host := urlsplit(row.api_base).hostname)
+    and host != "127.0.0.1"
+    and row.api_style != "openai-responses"
 }
 for _known, _other in (
     ("api.together.xyz", "api.together.ai"),
@@ -272,7 +307,12 @@ def dialect_of(provider: ProviderConfig | None) -> Dialect:
 
 @lru_cache(maxsize=256)
 def _dialect_at(api_base: str, api_style: str) -> Dialect:
-    known = _HOSTS.get(urlsplit(api_base).hostname or "")
+    host = urlsplit(api_base).hostname or ""
+    if api_style == "openai-responses":
+        return next(
+            (d for end, d in _RESPONSES if f".{host}".endswith(f".{end.strip('.')}")), _PLAIN
+        )
+    known = _HOSTS.get(host)
     if known is not None:
         return known
     # Servers that speak Mistral's language share its history rules, not its address.

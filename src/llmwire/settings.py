@@ -122,7 +122,13 @@ def resolve(spec: str | None, settings: Settings) -> Resolved:
             raise ConfigError(f"{settings.default_from}: {e.message}") from None
     ready = sorted(settings.ready)
     # Tokens that serve more than models (HF_TOKEN, a Google Cloud project) imply no choice.
-    keys = [n for n in ready if settings.providers[n].api_key_env_var.endswith(_KEY_ENDINGS)]
+    # A service that has two rows, one for each of its wires, has one key; the first row is meant.
+    by_key = {
+        (row.api_key_env_var, row.api_base): name
+        for name, row in reversed(settings.providers.items())
+        if name in settings.ready and row.api_key_env_var.endswith(_KEY_ENDINGS)
+    }
+    keys = list(by_key.values())
     if len(keys) == 1 and keys[0] in DEFAULT_MODELS:
         return Resolved(*_named(f"{keys[0]}:{DEFAULT_MODELS[keys[0]]}", settings), implied=True)
     how = "name one (provider:model), or set LLMWIRE_MODEL or default_model in the configuration"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import msgspec
 
@@ -23,11 +24,13 @@ from .errors import (
     DecodeError,
     IncompleteStreamError,
     PayloadSummary,
+    RateLimitError,
     StreamError,
     TransportError,
 )
 from .eventstream import CONTENT_TYPE
-from .intake import MAX_BODY_BYTES, Intake, too_large
+from .folding import close_open_parts
+from .intake import MAX_BODY_BYTES, Intake, too_large, with_origin
 from .request import LLMRequest, approx_chars
 from .transport import DirectResponse, Outgoing, TransportResponse
 from .types import IncompleteReason, LLMChunk
@@ -58,7 +61,9 @@ class ReplyStream:
         self._extra_headers = headers
         self._response: TransportResponse | None = None
         self._direct: DirectResponse | None = None  # the response, if it feeds the intake itself
-        self._intake: Intake | None = None  # what came in this attempt
+        self._intake: Intake | None = None  # what came of a stream in this attempt
+        self._document: LLMChunk | None = None  # a reply that was no stream
+        self._delivered = False  # ... and its only chunk was given away
         self._prepared: PreparedRequest | None = None
         self._clocks: Clocks | None = None
         self._failure: BaseException | None = None  # why the reply did not come to its end
@@ -75,7 +80,14 @@ class ReplyStream:
         Parts that are still open are closed, and a tool call that is not whole is an
         `IncompleteToolCall`.
         """
+        if self._document is not None:
+            return self._document
         return LLMChunk() if self._intake is None else self._intake.result()
+
+    @property
+    def request(self) -> LLMRequest:
+        """What was asked."""
+        return self._request
 
     @property
     def complete(self) -> bool:
@@ -122,7 +134,10 @@ class ReplyStream:
             if intake is not None and intake.queue and (intake.committed or self._ended):
                 return intake.queue.popleft()
             if self._ended:
-                break
+                if self._document is None or self._delivered:
+                    break
+                self._delivered = True
+                return self._document
             try:
                 step = self._step()
                 if step is not None:
@@ -161,13 +176,43 @@ class ReplyStream:
 
     # --- the loop ---
 
+    async def _turn(self) -> None:
+        """Waits for this call's turn with its key. Raises `RateLimitError` where the turn comes too
+        late for the call, or later than anybody should wait."""
+        gate, clocks = self._backend.gate, self._clocks
+        assert clocks is not None
+        tokens = 0.0
+        if gate.counts_tokens:
+            tokens = approx_chars(self._request.messages) / 4 + (self._request.max_tokens or 0)
+        wait = gate.turn(clocks.now(), tokens)
+        while wait > 0:
+            left = clocks.time_left()
+            if wait > self._backend.retry.max_retry_after or (left is not None and wait >= left):
+                raise RateLimitError(
+                    f"the calls of {self._backend.provider.name!r} are held back for {wait:.3g} s "
+                    "more: another call was told to wait, or a rate limit is reached",
+                    retry_after=wait,
+                    retryable=False,
+                    phase="prepare",
+                )
+            clocks.start("total")
+            await clocks.wait(asyncio.sleep(wait))
+            wait = gate.turn_again(clocks.now())
+
     def _step(self) -> Awaitable[Any] | None:
         """What to wait for next; None: something changed without waiting."""
         response, intake = self._response, self._intake
         if response is None:
             return self._open()
         if intake is None:
-            return self._begin(response)
+            data = b""
+            if getattr(response, "direct", False):
+                direct = self._direct = cast(DirectResponse, response)
+                data = direct.take()
+                if direct.at_end and data[:1] == b"{" and b"\ndata:" not in data:
+                    self._take_document(response, data)  # nearly every reply that is no stream
+                    return None
+            return self._begin(response, data)
         assert self._clocks is not None
         if intake.done:
             if intake.fault is not None:
@@ -200,10 +245,14 @@ class ReplyStream:
         if headers is None:
             headers = await clocks.wait(backend.authorized(prepared, self._extra_headers))
             clocks.start("headers")
+        if backend.gate.wanted:
+            await self._turn()
+            clocks.start("headers")
         outgoing = Outgoing(
             prepared.method, prepared.url, headers, prepared.body, backend.timeouts.connect
         )
         response = self._response = await clocks.wait(backend.transport.send(outgoing))
+        backend.gate.read_headers(clocks.now(), time.time, response.headers)
         if response.status >= 300:
             body = await self._read_body(response, ERROR_BODY_BYTES, cut=True)
             raise backend.adapter.parse_error(
@@ -211,12 +260,10 @@ class ReplyStream:
             )
         clocks.start("first_content")
 
-    async def _begin(self, response: TransportResponse) -> None:
+    async def _begin(self, response: TransportResponse, data: bytes) -> None:
         """Looks at the first bytes of the body: a stream, or a document."""
         clocks, prepared = self._clocks, self._prepared
         assert clocks is not None and prepared is not None
-        direct: DirectResponse | None = response if getattr(response, "direct", False) else None  # type: ignore[assignment]
-        data = b"" if direct is None else direct.take()
         if not data:
             data = await clocks.wait(response.read())
         while (kind := _kind_of(response, data)) is None:
@@ -224,23 +271,27 @@ class ReplyStream:
             data += more
             if not more:
                 break
-        if kind == "document" and (direct is None or not direct.at_end):
-            data += await self._read_body(response, MAX_BODY_BYTES - len(data))
-        intake = Intake(clocks, request_id_of(response.headers), prepared.adaptations)
-        if kind != "stream" and b"\ndata:" not in data:
+        if kind == "document":
             clocks.bytes_received += len(data)
-            chunk = self._parse_document(response, data)
-            self._intake = intake
-            intake.take_document(chunk)
-            self._end()
+            data += await self._read_body(response, MAX_BODY_BYTES - len(data))
+        if kind != "stream" and b"\ndata:" not in data:
+            self._take_document(response, data)
             return
         backend = self._backend
-        intake.decoder = backend.adapter.stream_decoder(self._request, backend.provider)
-        self._intake = intake
+        decoder = backend.adapter.stream_decoder(self._request, backend.provider)
+        request_id = request_id_of(response.headers)
+        intake = self._intake = Intake(decoder, clocks, request_id, prepared.adaptations)
         intake.on_bytes(data)
-        if direct is not None:
-            direct.deliver(intake.on_bytes)
-            self._direct = direct
+        if self._direct is not None:
+            self._direct.deliver(intake.on_bytes)
+
+    def _take_document(self, response: TransportResponse, data: bytes) -> None:
+        """A reply that is no stream, whole."""
+        assert self._prepared is not None
+        chunk = close_open_parts(self._parse_document(response, data))
+        request_id = request_id_of(response.headers)
+        self._document = with_origin(chunk, request_id, self._prepared.adaptations)
+        self._end()
 
     async def _pull(self, response: TransportResponse, intake: Intake) -> None:
         """The next bytes of a response that has to be asked for them."""
@@ -264,6 +315,8 @@ class ReplyStream:
         if self._clocks is not None:
             self._clocks.stop()
         self._backend.budget.earn()
+        if self._backend.gate.wanted:
+            self._backend.gate.answered()
 
     def _drop_response(self) -> None:
         response, self._response = self._response, None
@@ -291,6 +344,9 @@ class ReplyStream:
         intake = self._intake
         committed = intake is not None and intake.committed
         delay = None if committed else self._delay(self._attempt, error)
+        if isinstance(error, RateLimitError) and error.phase != "prepare" and self._clocks:
+            pause = error.retry_after if error.retry_after is not None else delay
+            self._backend.gate.hold(self._clocks.now(), pause or self._backend.retry.base)
         if delay is None:
             self._failure = self._error = error
             self._ended = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -190,3 +191,17 @@ def test_python_dash_m_is_the_command(cli: Any) -> None:
     process = cli.spawn("--version")
     out, _ = process.communicate(timeout=30)
     assert (process.returncode, out.decode()) == (0, f"llmwire {__version__}\n")
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_commands_run_on_uvloop_where_it_is_installed(
+    installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmwire.cli import loop
+
+    async def name() -> str:
+        return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+    if not installed:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert loop.run_async(name()) == ("uvloop" if installed else "asyncio")

@@ -25,9 +25,11 @@ from llmwire.types import (
 
 BINARY = ("bedrock-converse", "bedrock-anthropic")
 """Wires whose streams are AWS's binary frames."""
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning", *BINARY)
+WIRES = ("openai", "openai-responses", "anthropic", "vertex-anthropic", "reasoning", *BINARY)
 SIGNING = ("anthropic", "vertex-anthropic", "reasoning", *BINARY)
 """Wires on which reasoning carries a signature."""
+ENDING = ("openai-responses", "anthropic", "vertex-anthropic", *BINARY)
+"""Wires that say of each tool call when it has ended."""
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -41,7 +43,9 @@ ODD_ARGUMENTS = '{ "city" : "Z\\u00fcrich", "n": 1.50, "deep": {"a":[1, 2,3]} }'
 def provider(wire: str, name: str = "") -> ProviderConfig:
     return ProviderConfig(
         name or f"{wire}-provider",
-        "http://127.0.0.1:1/v1" if wire in ("openai", "reasoning") else "http://127.0.0.1:1",
+        "http://127.0.0.1:1/v1"
+        if wire in ("openai", "openai-responses", "reasoning")
+        else "http://127.0.0.1:1",
         api_style=wire,
         project_id="project",
         region="global",
@@ -49,7 +53,11 @@ def provider(wire: str, name: str = "") -> ProviderConfig:
 
 
 def model(wire: str) -> ModelConfig:
-    names = {"openai": "local-model", "reasoning": "mistral-medium-latest"}
+    names = {
+        "openai": "local-model",
+        "openai-responses": "gpt-6-luna",
+        "reasoning": "mistral-medium-latest",
+    }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)
 
 

@@ -31,6 +31,7 @@ from llmwire import (
     RateLimitError,
     ReasoningAdapter,
     ReplyStream,
+    ResponsesAdapter,
     RetryPolicy,
     StopInfo,
     StreamDecoder,
@@ -134,6 +135,7 @@ def codecs(request: LLMRequest) -> None:
         AnthropicAdapter(),
         VertexAnthropicAdapter(),
         ReasoningAdapter(),
+        ResponsesAdapter(),
     ]
     assert_type(ADAPTERS, Mapping[str, APIAdapter])
     assert_type(PROVIDERS, dict[str, ProviderConfig])

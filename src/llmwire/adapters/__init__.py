@@ -40,6 +40,7 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "anthropic": ".anthropic:AnthropicAdapter",
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
+        "openai-responses": ".responses:ResponsesAdapter",
         "bedrock-converse": ".bedrock:BedrockConverseAdapter",
         "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicAdapter",
     }
@@ -52,6 +53,7 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "anthropic": ".anthropic:AnthropicServer",
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
+        "openai-responses": ".responses:ResponsesServer",
         "bedrock-converse": ".bedrock:BedrockConverseServer",
         "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicServer",
     }

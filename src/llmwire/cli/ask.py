@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 
 from ..pricing import cost_of
@@ -17,13 +16,14 @@ from .common import (
     target_of,
     usage_line,
 )
+from .loop import run_async
 from .terminal import SafeStream, Terminal, is_tty
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     messages = messages_of(args)
     with target_of(args, terminal) as target:
-        return asyncio.run(_ask(args, terminal, target, messages))
+        return run_async(_ask(args, terminal, target, messages))
 
 
 async def _ask(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ..environment import user_folder
 from ..errors import BackendError
 from ..types import LLMChunk, LLMMessage, Role, to_builtins
+from . import loop
 from .ask import Printer, shows_thinking
 from .common import (
     Failed,
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.system:
         messages = [*system_messages(args.system), *(m for m in messages if not _is_system(m))]
     with ExitStack() as stack:
-        runner = stack.enter_context(asyncio.Runner())
+        runner = stack.enter_context(loop.runner())
         chat = Chat(args, terminal, messages, runner)
         stack.callback(chat.close)
         chat.choose(args.model)

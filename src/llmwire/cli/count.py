@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from .common import messages_of, target_of
+from .loop import run_async
 from .terminal import Terminal
 
 _HOW = {
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             async with GenericBackend(provider=target.provider) as backend:
                 return await backend.count_tokens(model=target.model, messages=messages)
 
-        tokens = asyncio.run(count())
+        tokens = run_async(count())
         if args.json:
             terminal.json({"tokens": int(tokens), "method": tokens.method, "model": target.label})
         else:

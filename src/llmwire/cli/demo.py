@@ -8,7 +8,6 @@ own events, and the history translated for each. At the end one stream ends too 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from ..types import (
     ToolResultPart,
 )
 from .common import cost_text, tokens_text
+from .loop import run_async
 from .table import render
 from .terminal import SafeStream, Terminal, is_tty, safe
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from ..testing import LocalServer
 
     with LocalServer() as server:
-        return asyncio.run(_demo(server, terminal))
+        return run_async(_demo(server, terminal))
 
 
 async def _demo(server: LocalServer, terminal: Terminal) -> int:

@@ -122,10 +122,12 @@ def _call(tool: AvailableTool, asked: str) -> ToolCall:
         before, after = asked[:at], asked[at + len(name) :]
         hints = Hints(before + after)
         rest = re.match(r"[`'\"]?\s*(?:[:(]|with\b|on\b|for\b|about\b)\s*(.+)", after, re.DOTALL)
-        if rest is not None and len(_strings(tool)) == 1:
+        if rest is not None and (tool.type == "custom" or len(_strings(tool)) == 1):
             hints.rest = rest[1].strip().rstrip(")")
     else:
         hints = Hints(asked)
+    if tool.type == "custom":
+        return ToolCall(None, FunctionCall(name, hints.rest or asked), "custom")
     value = sample(tool.function.parameters or {"type": "object"}, hints)
     arguments = canonical_json(value if isinstance(value, dict) else {}).decode()
     return ToolCall(None, FunctionCall(name, arguments))
@@ -180,7 +182,10 @@ def _thought(
 
 def _json_answer(request: LLMRequest, asked: str, results: list[ToolResultPart]) -> str | None:
     """The answer as JSON; None if none was asked for."""
-    schema = _schema_asked(request.extra_body)
+    if request.output is not None:
+        schema: dict[str, Any] | None = request.output.schema or {}
+    else:
+        schema = _schema_asked(request.extra_body)
     if schema is None:
         return None
     if not schema:

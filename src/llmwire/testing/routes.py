@@ -14,14 +14,15 @@ from ..request import LLMRequest
 from ..types import JSON, load_json
 from .answer import Answer, json_answer
 
-_PREFIXES = {
-    "openai": "openai",
-    "anthropic": "anthropic",
-    "vertex": "vertex-anthropic",
-    "reasoning": "reasoning",
-    "bedrock": "bedrock-converse",
-    "bedrock-anthropic": "bedrock-anthropic",
+_PREFIXES: dict[str, tuple[str, ...]] = {
+    "openai": ("openai", "openai-responses"),
+    "anthropic": ("anthropic",),
+    "vertex": ("vertex-anthropic",),
+    "reasoning": ("reasoning",),
+    "bedrock": ("bedrock-converse",),
+    "bedrock-anthropic": ("bedrock-anthropic",),
 }
+"""The wire formats under the first segment of a path; of several the one whose path it is."""
 
 
 class Heard(Struct, frozen=True):
@@ -57,9 +58,11 @@ class Heard(Struct, frozen=True):
 def route(halves: Mapping[str, ServerHalf], path: str) -> tuple[str | None, ServerHalf | None, str]:
     """The wire format of a path, its server half, and the path inside it."""
     first, _, rest = path.lstrip("/").partition("/")
-    style = _PREFIXES.get(first)
-    if style is not None and style in halves:
-        return style, halves[style], unquote(f"/{rest}")
+    styles = [style for style in _PREFIXES.get(first, ()) if style in halves]
+    if styles:
+        inner = unquote(f"/{rest}")
+        style = next((s for s in styles if halves[s].matches("POST", inner)), styles[0])
+        return style, halves[style], inner
     path = unquote(path)
     for style, half in halves.items():
         if half.matches("POST", path):

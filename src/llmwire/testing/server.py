@@ -39,6 +39,7 @@ Scripted: TypeAlias = Union[
 
 _BASES = {
     "openai": "/openai/v1",
+    "openai-responses": "/openai/v1",
     "anthropic": "/anthropic",
     "vertex-anthropic": "/vertex",
     "reasoning": "/reasoning/v1",
@@ -58,10 +59,11 @@ class LocalServer:
             assert server.requests[0].asked.messages[-1].text == "Hi"
 
     Queued replies are used up in order, one a request; then `default` answers, at first the
-    offline model. `/openai/v1/chat/completions`, `/anthropic/v1/messages` (and count_tokens),
-    `/vertex/projects/...`, `/reasoning/v1/chat/completions`, `/bedrock/model/.../converse` (and
-    converse-stream) and `/bedrock-anthropic/model/.../invoke` speak their wires; bare
-    `/v1/chat/completions`, `/v1/messages` and `/model/...` work too, as do `/health` and the model lists.
+    offline model. `/openai/v1/chat/completions`, `/openai/v1/responses` (and input_tokens),
+    `/anthropic/v1/messages` (and count_tokens), `/vertex/projects/...`,
+    `/reasoning/v1/chat/completions`, `/bedrock/model/.../converse` (and converse-stream) and
+    `/bedrock-anthropic/model/.../invoke` speak their wires; bare `/v1/chat/completions`,
+    `/v1/responses`, `/v1/messages` and `/model/...` work too, as do `/health` and the model lists.
 
     - `host`, `port`: where it listens; port 0 takes a free one. Only 127.0.0.1 unless told.
     - `default`: what answers when nothing is queued (`Scripted`). It runs in the server's thread.

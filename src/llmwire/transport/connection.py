@@ -178,8 +178,8 @@ class Connection(asyncio.Protocol):
         if self.answered or not self._busy:
             return  # a trailer may not change what was decided, or it is another's
         key, text = _lower(name), value.decode("latin-1").rstrip(" \t")
-        known = self.headers.get(key)
-        self.headers[key] = text if known is None else f"{known}, {text}"
+        headers = self.headers
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
         parser = self._parser
@@ -190,7 +190,10 @@ class Connection(asyncio.Protocol):
             self._interim = True
             self.headers = {}
             return
-        coding = self.headers.get("transfer-encoding", "").strip().lower()
+        headers = self.headers
+        coding = ""
+        if "transfer-encoding" in headers:
+            coding = headers["transfer-encoding"].strip().lower()
         version = parser.get_http_version()
         if status < 200 or version not in ("1.1", "1.0"):
             self._unreadable(ValueError(f"HTTP/{version} with status {status}"))
@@ -200,7 +203,7 @@ class Connection(asyncio.Protocol):
             self.status = status
             self.answered = True
             self._keep = parser.should_keep_alive()
-            self._until_eof = coding != "chunked" and "content-length" not in self.headers
+            self._until_eof = coding != "chunked" and "content-length" not in headers
             self._wake()
 
     def on_message_complete(self) -> None:

@@ -21,6 +21,7 @@ from ..base import PreparedRequest, canonical_json, fixed_headers, scheme_at
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
+from .whole import plain_answer
 
 if TYPE_CHECKING:
     from ..base import APIAdapter, StreamDecoder
@@ -62,6 +63,9 @@ class OpenAIAdapter:
         `partial`), `DecodeError` for a body that is no reply. A server that streams unasked is
         understood.
         """
+        plain = plain_answer(body, provider)
+        if plain is not None:
+            return plain
         builder = ChunkBuilder()
         try:
             if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_EVENT_STREAM):

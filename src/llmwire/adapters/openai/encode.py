@@ -6,7 +6,7 @@ Source: wire reference 1.2, 4, 8.1, 8.2, 12.2 (2026-11-22).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
 from ...history import Log
@@ -28,9 +28,9 @@ def prepare_body(
     """
     dialect, traits = dialect_of(provider), traits_of(request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
-    _add_tools(body, request, dialect, log)
-    level = _add_thinking(body, request, dialect, traits, log)
-    _add_sampling(body, request, dialect, traits, level, log)
+    add_tools(body, request, dialect, log)
+    level = add_thinking(body, request, dialect, traits, log)
+    add_sampling(body, request, dialect, traits, level, log)
     if request.max_tokens is not None:
         field = dialect.max_tokens_field
         body[field or (traits.max_tokens_field if traits else "max_tokens")] = request.max_tokens
@@ -61,7 +61,7 @@ def prepare_body(
         Native(api, provider.name, request.model.name),
         log,
         reasoning_field=provider.reasoning_field_name,
-        developer=_takes_developer(dialect, traits),
+        developer=takes_developer(dialect, traits),
         replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
     messages = writer.prepare_messages(request.messages)
@@ -70,7 +70,7 @@ def prepare_body(
     return body
 
 
-def _takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
+def takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
     if dialect.developer_role is not None:
         return dialect.developer_role
     return traits is not None and traits.developer
@@ -89,7 +89,22 @@ def tool_entry(tool: AvailableTool) -> dict[str, JSON]:
     return {"type": "function", "function": function}
 
 
-def _add_tools(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log) -> None:
+def named_choice(tool: AvailableTool) -> dict[str, JSON]:
+    return {"type": "function", "function": {"name": tool.function.name}}
+
+
+def add_tools(
+    body: dict[str, JSON],
+    request: LLMRequest,
+    dialect: Dialect,
+    log: Log,
+    entry: Callable[[AvailableTool], JSON] = tool_entry,
+    named: Callable[[AvailableTool], JSON] = named_choice,
+) -> None:
+    """The tools, the choice among them, and whether several may be called at once.
+
+    `entry` and `named` say a tool, and the choice of it, in the wire's words.
+    """
     choice = request.tool_choice
     if not request.tools:
         if choice is not None and choice not in ("auto", "none"):
@@ -100,9 +115,9 @@ def _add_tools(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log
     if choice == "none" and "none" not in dialect.tool_choices:
         log.add("dropped", "tools", "the server can't be told not to call one")
         return
-    body["tools"] = [tool_entry(t) for t in request.tools]
+    body["tools"] = [entry(t) for t in request.tools]
     if choice is not None:
-        body["tool_choice"] = _tool_choice(choice, dialect, log)
+        body["tool_choice"] = _tool_choice(choice, dialect, log, named)
     if request.parallel_tool_calls is not None:
         if dialect.parallel_tool_calls:
             body["parallel_tool_calls"] = request.parallel_tool_calls
@@ -115,10 +130,15 @@ def _word(choice: AvailableTool | str) -> str:
     return choice if isinstance(choice, str) else choice.function.name
 
 
-def _tool_choice(choice: AvailableTool | str, dialect: Dialect, log: Log) -> JSON:
+def _tool_choice(
+    choice: AvailableTool | str,
+    dialect: Dialect,
+    log: Log,
+    named: Callable[[AvailableTool], JSON],
+) -> JSON:
     if isinstance(choice, AvailableTool):
         if "named" in dialect.tool_choices:
-            return {"type": "function", "function": {"name": choice.function.name}}
+            return named(choice)
         wanted = ["required", "auto"]
     elif choice in ("any", "required"):
         if "required" in dialect.tool_choices:
@@ -143,15 +163,19 @@ def clamp_level(level: ThinkingLevel, levels: Iterable[ThinkingLevel]) -> Thinki
     return lower[-1] if lower else (thinking[0] if thinking else None)
 
 
-def _add_thinking(
+def add_thinking(
     body: dict[str, JSON],
     request: LLMRequest,
     dialect: Dialect,
     traits: ModelTraits | None,
     log: Log,
+    control: str | None = None,
 ) -> ThinkingLevel | None:
-    """The level that the request says; None if it says nothing about thinking."""
-    asked, control = request.thinking, dialect.reasoning_control
+    """The level that the request says; None if it says nothing about thinking.
+
+    `control` is how the wire asks for it, if not as the dialect says.
+    """
+    asked, control = request.thinking, control or dialect.reasoning_control
     by_model = dialect.efforts is None and traits is not None
     levels = (
         dialect.efforts if dialect.efforts is not None else (traits.efforts if traits else None)
@@ -217,7 +241,7 @@ def _say_level(
 # --- sampling ---
 
 
-def _add_sampling(
+def add_sampling(
     body: dict[str, JSON],
     request: LLMRequest,
     dialect: Dialect,

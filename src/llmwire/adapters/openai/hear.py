@@ -286,7 +286,7 @@ class RequestReader:
             messages=tuple(self._message(m) for m in body["messages"]),
             tools=tools,
             tool_choice=_choice(body.get("tool_choice"), tools),
-            thinking=_level(body),
+            thinking=level_of(body),
             stop=(stop,) if isinstance(stop, str) else tuple(str(s) for s in stop or ()),
             extra_body=rest,
             **msgspec.structs.asdict(checked),
@@ -348,14 +348,14 @@ class RequestReader:
         if kind == "image_url":
             url = value.get("url") if isinstance(value, dict) else value
             detail = value.get("detail") if isinstance(value, dict) else None
-            return ImagePart(_source(url), detail)
+            return ImagePart(source_of(url), detail)
         if kind == "input_audio" and isinstance(value, dict):
             form = str(value.get("format") or "wav")
-            return AudioPart(_bytes(value.get("data"), f"audio/{form}"), form)
+            return AudioPart(bytes_of(value.get("data"), f"audio/{form}"), form)
         if kind == "file" and isinstance(value, dict):
             if value.get("file_id"):
                 return FilePart(FileSource(value["file_id"]), value.get("filename") or "")
-            return FilePart(_source(value.get("file_data")), value.get("filename") or "")
+            return FilePart(source_of(value.get("file_data")), value.get("filename") or "")
         return OpaquePart(str(kind or ""), canonical_json(block).decode())
 
     def _call(self, call: dict[str, Any]) -> ToolCall:
@@ -392,7 +392,7 @@ def _choice(choice: Any, tools: tuple[AvailableTool, ...]) -> Any:
     raise refuse(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
 
 
-def _level(body: Mapping[str, Any]) -> ThinkingLevel:
+def level_of(body: Mapping[str, Any]) -> ThinkingLevel:
     reasoning, thinking = body.get("reasoning"), body.get("thinking")
     word = body.get("reasoning_effort")
     if word is None and isinstance(reasoning, dict):
@@ -414,23 +414,23 @@ def _level(body: Mapping[str, Any]) -> ThinkingLevel:
     return cast(ThinkingLevel, word)
 
 
-def _source(address: JSON) -> Source:
+def source_of(address: JSON, param: str = "messages") -> Source:
     if not isinstance(address, str) or not re.match(r"(data:|https?://)", address):
         raise refuse(
             "Invalid image URL: expected a base64-encoded data URL or an http(s) address.",
-            "messages",
+            param,
             "invalid_value",
         )
     if address.startswith("data:"):
         found = from_data_uri(address)
         if found is None:
-            raise refuse("Invalid base64 data.", "messages", "invalid_base64")
+            raise refuse("Invalid base64 data.", param, "invalid_base64")
         return found
     return UrlSource(address)
 
 
-def _bytes(data: JSON, media_type: str) -> BytesSource:
+def bytes_of(data: JSON, media_type: str, param: str = "messages") -> BytesSource:
     try:
         return BytesSource(b64decode(data or "", validate=True), media_type)
     except (binascii.Error, ValueError, TypeError):
-        raise refuse("Invalid base64 data.", "messages", "invalid_base64") from None
+        raise refuse("Invalid base64 data.", param, "invalid_base64") from None

@@ -57,8 +57,9 @@ _TRAITS: tuple[tuple[re.Pattern[str], ModelTraits | None], ...] = tuple(
 
 @lru_cache(maxsize=512)
 def traits_of(name: str) -> ModelTraits | None:
-    """The row for a model name, with or without `vendor/` or `ft:` in front; None: not OpenAI's."""
-    bare = name.rpartition("/")[2].lower().removeprefix("ft:")
+    """The row for a model name; None: not OpenAI's. `vendor/`, `ft:` and, on Bedrock, `openai.`
+    may stand in front."""
+    bare = name.rpartition("/")[2].lower().removeprefix("ft:").removeprefix("openai.")
     for pattern, traits in _TRAITS:
         if pattern.match(bare):
             return traits

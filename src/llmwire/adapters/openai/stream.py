@@ -125,7 +125,7 @@ class ChatStreamDecoder:
         try:
             load_json(body.lstrip(b"\xef\xbb\xbf"))
         except ValueError:
-            if _is_cut_json(body):
+            if is_cut_json(body):
                 raise self._cut_short("the end of the JSON object") from None
             # Not one object: lines before, or in place of, the events.
             yield from self._frames(self._sse.feed(body))
@@ -166,7 +166,7 @@ def read_whole(reader: ReplyReader, body: bytes) -> Iterator[LLMChunk]:
         yield last
 
 
-def _is_cut_json(body: bytes) -> bool:
+def is_cut_json(body: bytes) -> bool:
     """Whether a bracket or a string in the body is still open at its end."""
     bare = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", body, flags=re.DOTALL)
     opened = bare.count(b"{") + bare.count(b"[")

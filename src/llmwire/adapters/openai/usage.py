@@ -32,8 +32,12 @@ STOP_WORDS: dict[str, StopReason] = {
 
 
 def without_nulls(value: JSON) -> JSON:
+    """The value without the nulls in its objects; itself where it has none."""
     if isinstance(value, dict):
-        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+        for inner in value.values():
+            if inner is None or isinstance(inner, dict | list):
+                return {k: without_nulls(v) for k, v in value.items() if v is not None}
+        return value
     if isinstance(value, list):
         return [without_nulls(v) for v in value]
     return value
@@ -54,22 +58,12 @@ def usage_of(
     if not raw:
         return None
     prompt, output = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
-    details = _object(raw, "prompt_tokens_details") or _object(raw, "prompt_token_details")
-    read = _first(
-        _count(details, "cached_tokens"),
-        _count(raw, "cached_tokens"),
-        _count(raw, "prompt_cache_hit_tokens"),
-        _count(raw, "num_cached_tokens"),
-    )
-    write = _first(
-        _count(details, "cache_write_tokens"),
-        _count(details, "cache_creation_input_tokens"),
-        _count(raw, "cache_creation_input_tokens"),
-    )
-    reasoning = _first(
-        _count(_object(raw, "completion_tokens_details"), "reasoning_tokens"),
-        _count(raw, "reasoning_tokens"),
-    )
+    read = write = reasoning = None
+    if len(raw) > 2:
+        details = _object(raw, "prompt_tokens_details") or _object(raw, "prompt_token_details")
+        read = _first(details, raw, _CACHE_READ)
+        write = _first(details, raw, _CACHE_WRITE)
+        reasoning = _first(_object(raw, "completion_tokens_details"), raw, _REASONING)
     if output is not None and reasoning:
         total = _count(raw, "total_tokens")
         if total is None or prompt is None:
@@ -81,9 +75,7 @@ def usage_of(
     uncached = None
     if prompt is not None and read is not None:
         uncached = max(0, prompt - read - (write or 0))
-    return LLMUsage(
-        prompt, output, uncached, read, write, reasoning=reasoning, provenance=provenance, raw=raw
-    )
+    return LLMUsage(prompt, output, uncached, read, write, None, None, reasoning, provenance, raw)
 
 
 def _count(obj: dict[str, Any], key: str) -> int | None:
@@ -96,5 +88,22 @@ def _object(obj: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _first(*counts: int | None) -> int | None:
-    return next((c for c in counts if c is not None), None)
+_CACHE_READ = ("cached_tokens",), ("cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens")
+_CACHE_WRITE = (
+    ("cache_write_tokens", "cache_creation_input_tokens"),
+    ("cache_creation_input_tokens",),
+)
+_REASONING = ("reasoning_tokens",), ("reasoning_tokens",)
+"""Names of one count: those among the details, which go first, and those at the top."""
+
+
+def _first(
+    details: dict[str, Any], top: dict[str, Any], names: tuple[tuple[str, ...], tuple[str, ...]]
+) -> int | None:
+    for place, known in ((details, names[0]), (top, names[1])):
+        if place:
+            for name in known:
+                value = place.get(name)
+                if type(value) is int:
+                    return value
+    return None
