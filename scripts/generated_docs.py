@@ -34,6 +34,8 @@ WIRES = {
     "vertex-anthropic": "Claude on Vertex AI",
     "reasoning": "Mistral's chat: Chat Completions with thinking inside the content",
     "openai-responses": "Responses, of OpenAI and of servers with such an endpoint",
+    "gemini": "Gemini's generateContent, at AI Studio",
+    "vertex-gemini": "Gemini on Vertex AI",
     "bedrock-converse": "Amazon Bedrock's Converse, for all its models",
     "bedrock-anthropic": "Claude on Amazon Bedrock, over InvokeModel",
 }
@@ -92,7 +94,7 @@ def code(value: object) -> str:
 def wires() -> str:
     rows = []
     for style, adapter in ADAPTERS.items():
-        base = "https://host" if style != "vertex-anthropic" else ""
+        base = "https://host" if style not in providers.GOOGLE_STYLES else ""
         provider = config.ProviderConfig(
             "example", base, api_style=style, project_id="project", region="region"
         )

@@ -44,6 +44,7 @@ def test_each_scheme_has_its_header() -> None:
     base = {"Content-Type": "application/json"}
     assert headers_for("bearer", environ) == {**base, "authorization": "Bearer k-1"}
     assert headers_for("x-api-key", environ) == {**base, "x-api-key": "k-1"}
+    assert headers_for("x-goog-api-key", environ) == {**base, "x-goog-api-key": "k-1"}
     assert headers_for("none", environ) == base
 
 
@@ -64,7 +65,7 @@ def test_a_key_that_is_not_there_is_missed_by_name(environ: dict[str, str]) -> N
     ["se-cret\n", "se-cret\r\nX: y", "se-cret€", "se-cret\x00", " se-cret", "se cret", "“se-cret”"],
 )
 def test_what_can_be_no_key_is_refused_and_not_shown(key: str) -> None:
-    for scheme in ("bearer", "x-api-key"):
+    for scheme in ("bearer", "x-api-key", "x-goog-api-key"):
         with pytest.raises(ConfigError, match="ACME_KEY") as e:
             headers_for(scheme, {"ACME_KEY": key})
         assert "cret" not in f"{e.value}{e.value!r}{e.value.__dict__}"

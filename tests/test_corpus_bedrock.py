@@ -13,7 +13,7 @@ from corpus import body_of, cuts, exchange_ids, expected, load, provider_of, rea
 from llmwire.adapters import ADAPTERS, SERVER_HALVES
 from llmwire.config import Dialect
 from llmwire.errors import DecodeError, IncompleteStreamError
-from llmwire.eventstream import EventStreamDecoder, encode_frame
+from llmwire.eventstream import BinaryFrameDecoder, encode_frame
 from llmwire.types import LLMChunk
 from test_corpus_anthropic import differences, streamed
 
@@ -92,7 +92,7 @@ def test_a_wrong_bit_is_never_an_event(exchange_id: str) -> None:
 @pytest.mark.parametrize("exchange_id", STREAMS)
 def test_recorded_frames_are_written_the_same(exchange_id: str) -> None:
     body = body_of(load(exchange_id))
-    frames = list(EventStreamDecoder().feed(body))
+    frames = list(BinaryFrameDecoder().feed(body))
     assert b"".join(encode_frame(f.data, f.headers) for f in frames) == body
 
 

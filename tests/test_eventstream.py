@@ -20,7 +20,7 @@ from llmwire.eventstream import (
     MAX_PAYLOAD_BYTES,
     UUID,
     BinaryFrame,
-    EventStreamDecoder,
+    BinaryFrameDecoder,
     SizedInt,
     Timestamp,
     encode_frame,
@@ -46,7 +46,7 @@ frames = st.lists(st.tuples(st.binary(max_size=60), headers), min_size=1, max_si
 
 
 def decode(pieces: Iterable[bytes]) -> list[BinaryFrame]:
-    decoder = EventStreamDecoder()
+    decoder = BinaryFrameDecoder()
     return [frame for piece in pieces for frame in decoder.feed(piece)]
 
 
@@ -136,7 +136,7 @@ def test_only_our_errors_leave(data: bytes) -> None:
 def test_frames_before_a_fault_come_out_and_its_place_is_told() -> None:
     good, bad = event_frame("a", b"1"), bytearray(event_frame("b", b"2"))
     bad[-1] ^= 1
-    decoder = EventStreamDecoder()
+    decoder = BinaryFrameDecoder()
     got = decoder.feed(good + good + bytes(bad))
     assert [next(got).event, next(got).event] == ["a", "a"]
     with pytest.raises(DecodeError, match="checksum is wrong") as caught:
@@ -231,7 +231,7 @@ def test_kinds_of_frames() -> None:
 
 
 def test_many_different_headers_are_not_all_remembered() -> None:
-    decoder = EventStreamDecoder()
+    decoder = BinaryFrameDecoder()
     sent = [encode_frame(b"", {":event-type": str(i)}) for i in range(500)]
     assert [f.event for data in sent for f in decoder.feed(data)] == [str(i) for i in range(500)]
     assert len(decoder._known) < 100

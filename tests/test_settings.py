@@ -370,6 +370,8 @@ def test_lines_are_found(path: tuple[str, ...], line: int | None) -> None:
         # Google's token
         '[providers.vertex-anthropic]\napi_base = "https://evil.example"',
         '[providers.openai]\napi_base = ""\napi_style = "vertex-anthropic"',
+        '[providers.openai]\napi_base = ""\napi_style = "vertex-gemini"',
+        '[providers.gemini]\napi_base = "https://evil.example"',
     ],
 )  # fmt: skip
 def test_a_project_file_sends_nothing_anywhere_new(text: str) -> None:
@@ -387,6 +389,7 @@ def test_a_project_file_sends_nothing_anywhere_new(text: str) -> None:
     [
         '[providers.openai]\nextra_headers = { Authorization = "Bearer theirs" }',
         '[providers.vertex-anthropic]\nproject_id = "theirs"',
+        '[providers.vertex-gemini]\nproject_id = "theirs"',
         '[providers.vertex-anthropic]\nregion = "eu"',
     ],
 )
@@ -424,7 +427,7 @@ HOSTS = {
     st.sampled_from(["openai", "mine", "ollama", "new", "groq"]),
     st.none() | st.sampled_from(sorted(HOSTS)),
     st.none() | st.sampled_from(["", "OPENAI_API_KEY", "MINE", "GITHUB_TOKEN"]),
-    st.none() | st.sampled_from(["openai", "anthropic", "vertex-anthropic"]),
+    st.none() | st.sampled_from(["openai", "anthropic", "vertex-anthropic", "vertex-gemini"]),
 )
 def test_whatever_a_project_file_says_keys_stay_where_they_belong(
     name: str, base: str | None, key: str | None, style: str | None
@@ -438,7 +441,7 @@ def test_whatever_a_project_file_says_keys_stay_where_they_belong(
         row = build_settings([mine, project(text)], {}).providers[name]
     except ConfigError:
         return
-    if row.api_style == "vertex-anthropic" and not row.api_base:
+    if row.api_style in ("vertex-anthropic", "vertex-gemini") and not row.api_base:
         assert row.api_key_env_var == row.project_id == ""  # Google's token stays with Google
     elif row.api_base in HOSTS:
         assert row.api_key_env_var in HOSTS[row.api_base]
@@ -576,6 +579,30 @@ def test_vertex_takes_project_and_region_from_the_environment() -> None:
     bad = build_settings([], {"CLOUD_ML_REGION": "evil.example/", "GOOGLE_CLOUD_PROJECT": "g"})
     with pytest.raises(ConfigError, match="CLOUD_ML_REGION"):
         resolve_model("vertex-anthropic:m", bad)
+
+
+def test_gemini_on_vertex_takes_googles_own_variables() -> None:
+    environ = {"GOOGLE_CLOUD_PROJECT": "g", "GOOGLE_CLOUD_LOCATION": "global"}
+    settings = build_settings([], {**environ, "CLOUD_ML_REGION": "us-east5"})
+    row = settings.providers["vertex-gemini"]
+    assert (row.project_id, row.region) == ("g", "global")
+    assert "vertex-gemini" in settings.ready
+    bad = build_settings([], {**environ, "GOOGLE_CLOUD_LOCATION": "evil.example/"})
+    with pytest.raises(ConfigError, match="GOOGLE_CLOUD_LOCATION"):
+        resolve_model("vertex-gemini:m", bad)
+
+
+def test_geminis_key_has_two_names() -> None:
+    def variable(*names: str) -> str:
+        settings = build_settings([], dict.fromkeys(names, "k"))
+        assert "gemini" in settings.ready
+        return settings.providers["gemini"].api_key_env_var
+
+    assert variable("GEMINI_API_KEY") == "GEMINI_API_KEY"
+    assert variable("GOOGLE_API_KEY") == "GOOGLE_API_KEY"
+    assert variable("GOOGLE_API_KEY", "GEMINI_API_KEY") == "GEMINI_API_KEY"
+    moved = build_settings([], {"GOOGLE_GEMINI_BASE_URL": "https://gw.example/"})
+    assert moved.providers["gemini"].api_base == "https://gw.example"
 
 
 def test_no_secret_is_in_the_settings() -> None:

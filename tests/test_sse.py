@@ -54,6 +54,11 @@ CASES: list[tuple[str, bytes, list[Frame]]] = [
      [Frame(b"a"), Frame(b'{"error": {"message": "m"}}', stray=True)]),
     ("a stray JSON line without end", b'{"error": "m"}', [Frame(b'{"error": "m"}', stray=True)]),
     ("a stray list", b'[{"error": "m"}]\n', [Frame(b'[{"error": "m"}]', stray=True)]),
+    ("stray JSON of several lines", b'data: a\n\n[{\n  "error": {\n  "id": 1\n  }\n}]\n\nafter\n',
+     [Frame(b"a"), *(Frame(line, stray=True) for line in
+                     (b"[{", b'  "error": {', b'  "id": 1', b"  }", b"}]"))]),
+    ("fields among stray lines", b"{\nid: 1\nretry: 2\n: c\ndata: a\n\n",
+     [Frame(b"{", stray=True), Frame(b"a")]),
     ("stray HTML", b"<html>\ndata: a\n\n", [Frame(b"<html>", stray=True), Frame(b"a")]),
     ("stray after a BOM", b"\xef\xbb\xbf{}\n", [Frame(b"{}", stray=True)]),
     ("done", b"data: [DONE]\n\n", [Frame(b"[DONE]")]),
@@ -246,6 +251,7 @@ def test_many_events_in_one_piece() -> None:
 _EVENTS = st.sampled_from([
     b"data: {}\n\n", b"event: x\ndata: [1]\n\n", b": ping\n\n", b"data: a\ndata: b\n\n", b"\n",
     b"event: y\n\n", b"data: c\r\n\r\n", b"data:d\n\n", b"id: 7\ndata: e\n\n", b'{"error":1}\n',
+    b'[{\n  "error": 1\n}]\n', b'  "code": 2\n',
     b"event: z\ndata: 1\ndata: 2\n\n", b"data: \n\n", b"data: f", b"\xef\xbb\xbf",
 ])  # fmt: skip
 

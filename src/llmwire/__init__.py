@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters.base import PreparedRequest as PreparedRequest
     from .adapters.base import StreamDecoder as StreamDecoder
     from .adapters.base import TokenCounter as TokenCounter
+    from .adapters.gemini import GeminiAdapter as GeminiAdapter
+    from .adapters.gemini import VertexGeminiAdapter as VertexGeminiAdapter
     from .adapters.openai import OpenAIAdapter as OpenAIAdapter
     from .adapters.reasoning import ReasoningAdapter as ReasoningAdapter
     from .adapters.responses import ResponsesAdapter as ResponsesAdapter
@@ -104,6 +106,7 @@ _PLACES = {
     "adapters": "ADAPTERS",
     "adapters.anthropic": "AnthropicAdapter",
     "adapters.base": "APIAdapter PreparedRequest StreamDecoder TokenCounter",
+    "adapters.gemini": "GeminiAdapter VertexGeminiAdapter",
     "adapters.openai": "OpenAIAdapter",
     "adapters.reasoning": "ReasoningAdapter",
     "adapters.responses": "ResponsesAdapter",

@@ -10,13 +10,14 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
 from msgspec.structs import replace
 
 from .adapters import ADAPTERS
-from .adapters.base import Headers, PreparedRequest, TokenCounter
+from .adapters.base import Headers, PreparedRequest, Remembering, TokenCounter
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
 from .aws import AWSCredentials
 from .clocks import Watch
 from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
 from .gate import RateGate, RateLimits
+from .memory import Memory
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
@@ -28,7 +29,7 @@ PROBE_TOKENS = 16
 OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
 
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
-_CREDENTIALS = ("authorization", "x-api-key", "api-key")
+_CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
 _MAX_REMEMBERED = 64
 """How many sets of headers are kept ready; a backend has a handful, one a wire format and form."""
 
@@ -133,6 +134,8 @@ class GenericBackend:
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
         self._aws = AWSCredentials()
+        self._remembering = self.adapter if isinstance(self.adapter, Remembering) else None
+        self._memory = Memory()
         self._known: dict[tuple[int, str], _Known] = {}
         self._watches: dict[asyncio.AbstractEventLoop, Watch] = {}
 
@@ -149,6 +152,7 @@ class GenericBackend:
 
     async def close(self) -> None:
         """Frees the connections. The backend can be used again; a client you brought stays open."""
+        self._memory.clear()
         if self._own is not None:
             await self._own.close()
 
@@ -219,7 +223,10 @@ class GenericBackend:
     def prepare(self, request: LLMRequest) -> PreparedRequest:
         """The request as it would be sent, without credentials. Does no I/O."""
         try:
-            prepared = self.adapter.prepare_request(request, self.provider)
+            if self._remembering is not None:
+                prepared = self._remembering.prepare_next(request, self.provider, self._memory)
+            else:
+                prepared = self.adapter.prepare_request(request, self.provider)
         except (TypeError, RecursionError) as e:
             raise UnsupportedError(f"the request can't be written as JSON: {e}") from None
         if not prepared.base_url:
@@ -298,7 +305,7 @@ class GenericBackend:
         temperature = options.get("temperature")
         return LLMRequest(
             model=model,
-            messages=_checked(messages),
+            messages=_checked(messages, self._memory),
             temperature=model.temperature if temperature is None else temperature,
             tools=tuple(options.get("tools") or ()),
             max_tokens=options.get("max_tokens"),
@@ -344,9 +351,13 @@ def _headers_of(options: CallOptions) -> Mapping[str, str]:
     return dict(options.get("extra_headers") or {})
 
 
-def _checked(messages: Messages) -> tuple[LLMMessage, ...]:
-    if isinstance(messages, LLMMessage | str | Mapping):
+def _checked(messages: Messages, memory: Memory) -> tuple[LLMMessage, ...]:
+    if type(messages) is not list and isinstance(messages, LLMMessage | str | Mapping):
         messages = [messages]  # type: ignore[list-item]
+    messages = tuple(messages)
+    new = messages[memory.recognised(messages) :]
+    if messages and [*map(type, new)].count(LLMMessage) == len(new):
+        return messages
     out = []
     for i, message in enumerate(messages):
         if isinstance(message, Mapping):

@@ -63,7 +63,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     stream_usage: bool = True
     """Ask for usage by stream_options.include_usage. Mistral sends it always and unasked."""
     stream_tool_calls: bool | None = None
-    """Mistral: stream_options.stream_tool_calls streams the arguments instead of whole calls."""
+    """Mistral: stream_options.stream_tool_calls streams the arguments instead of whole calls, as
+    does streamFunctionCallArguments for Gemini 3 and later on Vertex AI."""
     developer_role: bool | None = None
     """Whether `developer` messages keep their role. None: only for OpenAI's reasoning models."""
     any_word: Literal["required", "any"] = "required"
@@ -161,15 +162,17 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether tool_choice any or tool is taken. None: by model, and not while one thinks that
     refuses it then."""
     count_endpoint: bool = True
-    """Whether the server has /v1/messages/count_tokens, or /responses/input_tokens."""
+    """Whether the server has /v1/messages/count_tokens, or /responses/input_tokens, or :countTokens
+    (Gemini)."""
 
 
 class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """Who answers: an address, the variable that holds the key, and the wire format.
 
     `api_base` is what the wire's endpoint is appended to: `https://api.openai.com/v1` for Chat
-    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`). `{region}` in it
-    stands for `region`. Raises `ConfigError` for an address that is no http(s) URL.
+    Completions, `https://api.anthropic.com` for Messages (with or without `/v1`),
+    `https://generativelanguage.googleapis.com` for Gemini (with or without `/v1` or `/v1beta`).
+    `{region}` in it stands for `region`. Raises `ConfigError` for an address that is no http(s) URL.
     """
 
     name: str

@@ -22,6 +22,7 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "openai": ("OPENAI_BASE_URL", ""),
     "openai-responses": ("OPENAI_BASE_URL", ""),
     "anthropic": ("ANTHROPIC_BASE_URL", ""),
+    "gemini": ("GOOGLE_GEMINI_BASE_URL", ""),
     "groq": ("GROQ_BASE_URL", "/openai/v1"),
     "together": ("TOGETHER_BASE_URL", "/v1"),
     "cerebras": ("CEREBRAS_BASE_URL", "/v1"),
@@ -32,8 +33,20 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
 }
 """Variable, and the path that the vendor's SDK puts after it. Source: openai 3.54.0, anthropic
 2.12.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, botocore 1.44.8,
-read 2026-11-24.
+read 2026-11-24; google-genai 3.6.1, read 2026-11-25.
 The SDKs of Mistral and OpenRouter read no such variable."""
+
+_PLACE_VARIABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "vertex-anthropic": {
+        "project_id": ("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT"),
+        "region": ("CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION"),
+    },
+    "vertex-gemini": {
+        "project_id": ("GOOGLE_CLOUD_PROJECT",),
+        "region": ("GOOGLE_CLOUD_LOCATION",),
+    },
+}
+"""Where Google Cloud's project and region stand; the first variable that is set counts."""
 
 
 def environment_rows(
@@ -72,21 +85,19 @@ def environment_rows(
             rows["anthropic"] = replace(
                 row, api_key_env_var="ANTHROPIC_AUTH_TOKEN", dialect=dialect
             )
-    if "vertex-anthropic" in rows:
-        found = {
-            "project_id": ("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT"),
-            "region": ("CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION"),
-        }
-        for field, variables in found.items():
-            for variable in variables:
-                if value := environ.get(variable, "").strip():
-                    if re.fullmatch(r"[A-Za-z0-9.:_-]+", value):
-                        rows["vertex-anthropic"] = replace(
-                            rows["vertex-anthropic"], **{field: value}
-                        )
-                    else:
-                        broken["vertex-anthropic"] = f"{variable} holds no project or region"
-                    break
+    # As Google's SDK, which knows both names; the first is ours.
+    if "gemini" in rows and not environ.get("GEMINI_API_KEY") and environ.get("GOOGLE_API_KEY"):
+        rows["gemini"] = replace(rows["gemini"], api_key_env_var="GOOGLE_API_KEY")
+    for name, variables in _PLACE_VARIABLES.items():
+        for field, candidates in variables.items():
+            found = next((v for v in candidates if environ.get(v, "").strip()), None)
+            if name not in rows or found is None:
+                continue
+            value = environ[found].strip()
+            if re.fullmatch(r"[A-Za-z0-9.:_-]+", value):
+                rows[name] = replace(rows[name], **{field: value})
+            else:
+                broken[name] = f"{found} holds no project or region"
     _set_aws_region(rows, broken, environ)
     return rows, broken
 

@@ -72,7 +72,7 @@ _new_frame: Any = tuple.__new__  # half the cost of calling the class
 _EVENT_HEADER = {"event": ":event-type", "exception": ":exception-type", "error": ":error-code"}
 
 
-class EventStreamDecoder:
+class BinaryFrameDecoder:
     """Turns bytes, cut anywhere, into frames. For one stream, then thrown away."""
 
     __slots__ = ("_known", "_need", "_offset", "_pending", "_pending_size")

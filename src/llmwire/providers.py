@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 from .config import Dialect, ProviderConfig
 
+GOOGLE_STYLES = ("vertex-anthropic", "vertex-gemini")
+"""Wire formats whose address comes from project and region, with Google's own credential."""
+
 _PLAIN = Dialect()
 _MISTRAL = Dialect(
     max_tokens_field="max_tokens",
@@ -114,6 +117,14 @@ PROVIDERS: dict[str, ProviderConfig] = {
             "AWS_BEARER_TOKEN_BEDROCK",
             dialect=Dialect(reasoning_replay="none", top_k=False, tool_call_ids="openai40"),
         ),
+        ProviderConfig(
+            "gemini",
+            "https://generativelanguage.googleapis.com",
+            "GEMINI_API_KEY",
+            "gemini",
+            dialect=Dialect(),
+        ),
+        ProviderConfig("vertex-gemini", "", "", "vertex-gemini", dialect=Dialect()),
         ProviderConfig(
             "mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "reasoning", dialect=_MISTRAL
         ),

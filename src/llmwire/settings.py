@@ -37,7 +37,7 @@ from .adapters import ADAPTERS
 from .config import Dialect, ModelConfig, ProviderConfig, Timeouts, from_mapping
 from .environment import environment_rows, is_loopback, origin, same_server, user_folder
 from .errors import ConfigError
-from .providers import PROVIDERS
+from .providers import GOOGLE_STYLES, PROVIDERS
 from .toml_places import line_of
 
 DEFAULT_MODELS: Mapping[str, str] = {
@@ -310,7 +310,7 @@ def _overlaid(
     if "dialect" in changes:
         dialect = _sub(Dialect, dialect or Dialect(), changes["dialect"], source, *path, "dialect")
     new = replace(new, dialect=dialect)
-    if not new.api_base and new.api_style != "vertex-anthropic":
+    if not new.api_base and new.api_style not in GOOGLE_STYLES:
         raise ConfigError(f"{_at(source, *path)}: api_base is missing")
     return new
 
@@ -384,7 +384,7 @@ def _check_name(value: str, where: str) -> None:
 
 def _binding(row: ProviderConfig) -> tuple[str, str, bool]:
     # Without an address a Vertex row goes to Google, with Google's own credential.
-    google = row.api_style == "vertex-anthropic" and not row.api_base
+    google = row.api_style in GOOGLE_STYLES and not row.api_base
     return row.api_key_env_var, origin(row.api_base), google
 
 

@@ -27,7 +27,8 @@ class Frame(NamedTuple):
     """One event. `event` is its type ("" if none was named), `data` its data lines joined.
 
     `stray` frames are lines that are no SSE at all (a JSON error or HTML in the middle of the
-    stream): `data` is then the whole line.
+    stream): `data` is then the whole line. What follows one up to a blank line is stray too, for
+    JSON is sent over several lines (Gemini).
     """
 
     data: bytes
@@ -46,6 +47,7 @@ class SSEDecoder:
 
     __slots__ = (
         "_after_cr",
+        "_astray",
         "_data",
         "_data_size",
         "_event",
@@ -59,6 +61,7 @@ class SSEDecoder:
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._pending: list[bytes] = []  # pieces of a line (or an event) whose end has not come
         self._pending_size = 0
+        self._astray = False  # the last line was no SSE
         self._after_cr = False  # the last byte was CR: an LF right after it belongs to it
         self._data: list[bytes] = []
         self._data_size = 0
@@ -71,11 +74,20 @@ class SSEDecoder:
         """The `event:` lines and the data of a block of ordinary events; None: use `feed`.
 
         Ordinary is what nearly every packet holds: events of one data line, all with a type before
-        it or all without (then the first sequence is empty), ended by LF. They come out as `feed`
-        would give them at a fraction of its cost; an event that is not whole yet is held back.
+        it or all without (then the first sequence is empty), ended by LF; or a single event without
+        a type, ended by CRLF. They come out as `feed` would give them at a fraction of its cost; an
+        event that is not whole yet is held back.
         """
-        if self._data or self._event or self._after_cr or b"\r" in data:
+        if self._data or self._event or self._after_cr or self._astray:
             return None
+        if b"\r" in data:  # Google ends lines so: one packet an event is the usual case there too
+            end = len(data) - 4
+            if self._pending or data[:6] != b"data: " or data[end:] != b"\r\n\r\n":
+                return None
+            if data.find(b"\r") != end or data.find(b"\n") != end + 1:
+                return None
+            self._started = True
+            return (), (data[6:end],)
         if not self._started:
             if self._pending or not data.startswith((b"data: ", b"event: ")):
                 return None
@@ -166,6 +178,7 @@ class SSEDecoder:
                 if held:
                     yield self._take()
                 self._event = ""
+                self._astray = False
                 self._started = True
                 continue
             frame = self._on_line(line)
@@ -230,7 +243,10 @@ class SSEDecoder:
             self._event = event_name(line)
         elif line == b"data":
             self._data.append(b"")
-        elif first in (b"{", b"[", b"<"):
+        elif first in (b"{", b"[", b"<") or (
+            self._astray and not line.startswith((b"id:", b"retry:"))
+        ):
+            self._astray = True
             return Frame(line, stray=True)
         return None
 

@@ -22,7 +22,7 @@ from llmwire.errors import (
     RateLimitError,
     ServerError,
 )
-from llmwire.eventstream import EventStreamDecoder
+from llmwire.eventstream import BinaryFrameDecoder
 from llmwire.request import LLMRequest, OutputFormat
 from llmwire.types import (
     AudioPart,
@@ -391,7 +391,7 @@ def test_errors_are_said_and_heard(
     assert json.loads(said[2]) == {"message": "x"}
     again = BedrockConverseAdapter().parse_error(*said)
     assert isinstance(again, type(error)) and again.provider_message == "x"
-    (frame,) = EventStreamDecoder().feed(SERVER.prepare_stream_error(error))
+    (frame,) = BinaryFrameDecoder().feed(SERVER.prepare_stream_error(error))
     assert frame.kind == "exception"
     if in_stream is not None:
         assert frame.event == in_stream

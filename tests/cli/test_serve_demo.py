@@ -17,6 +17,8 @@ WIRES = (
     "anthropic",
     "vertex-anthropic",
     "reasoning",
+    "gemini",
+    "vertex-gemini",
     "bedrock-converse",
     "bedrock-anthropic",
 )

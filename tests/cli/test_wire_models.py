@@ -71,6 +71,15 @@ def test_wire_and_models_know_bedrock(cli: Any, monkeypatch: Any) -> None:
     assert "by AWS key" not in cli("models").out
 
 
+def test_wire_shows_that_geminis_key_is_no_part_of_the_address(cli: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", SECRET)
+    ran = cli("wire", "--json", "-m", "gemini:gemini-3.5-flash", "Hi")
+    assert ran.json["url"].endswith("/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse")
+    assert ran.json["headers"]["x-goog-api-key"] == "***"
+    assert "Authorization" not in ran.json["headers"]
+    assert SECRET not in ran.out + ran.err
+
+
 def test_wire_tells_adaptations_on_stderr(cli: Any) -> None:
     ran = cli("wire", "-m", "anthropic:claude-opus-5-5", "--temperature", "0.3", "Hi")
     assert "note: temperature dropped (0.3)" in ran.err

@@ -25,11 +25,22 @@ from llmwire.types import (
 
 BINARY = ("bedrock-converse", "bedrock-anthropic")
 """Wires whose streams are AWS's binary frames."""
-WIRES = ("openai", "openai-responses", "anthropic", "vertex-anthropic", "reasoning", *BINARY)
-SIGNING = ("anthropic", "vertex-anthropic", "reasoning", *BINARY)
+WIRES = (
+    "openai",
+    "openai-responses",
+    "anthropic",
+    "vertex-anthropic",
+    "reasoning",
+    "gemini",
+    "vertex-gemini",
+    *BINARY,
+)
+SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini", *BINARY)
 """Wires on which reasoning carries a signature."""
-ENDING = ("openai-responses", "anthropic", "vertex-anthropic", *BINARY)
+ENDING = ("openai-responses", "anthropic", "vertex-anthropic", "gemini", "vertex-gemini", *BINARY)
 """Wires that say of each tool call when it has ended."""
+OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini", *BINARY)
+"""Wires whose calls have objects for arguments."""
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -57,6 +68,8 @@ def model(wire: str) -> ModelConfig:
         "openai": "local-model",
         "openai-responses": "gpt-6-luna",
         "reasoning": "mistral-medium-latest",
+        "gemini": "gemini-3.1-pro-preview",
+        "vertex-gemini": "gemini-3.5-flash",
     }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)
 

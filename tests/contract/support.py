@@ -11,7 +11,7 @@ from llmwire.adapters import ADAPTERS, SERVER_HALVES
 from llmwire.adapters.base import FramedServer, ServerRequest, chunk_of
 from llmwire.config import ProviderConfig
 from llmwire.errors import BackendError
-from llmwire.eventstream import EventStreamDecoder, encode_frame
+from llmwire.eventstream import BinaryFrameDecoder, encode_frame
 from llmwire.folding import ChunkBuilder, close_open_parts
 from llmwire.request import LLMRequest
 from llmwire.types import (
@@ -68,7 +68,7 @@ def edited(wire: str, events: Iterable[bytes], old: bytes, new: bytes) -> list[b
         return [event.replace(old, new) for event in events]
     out = []
     for event in events:
-        (frame,) = EventStreamDecoder().feed(event)
+        (frame,) = BinaryFrameDecoder().feed(event)
         data = frame.data
         if frame.event == "chunk":
             inner = base64.b64decode(json.loads(data)["bytes"]).replace(old, new)

@@ -118,7 +118,7 @@ def test_scripted_reply_is_heard_as_it_was_said(style: str, stream: bool) -> Non
     assert [p.signature or p.data for p in thoughts] == [signed]
 
 
-@pytest.mark.parametrize("style", ["openai", "reasoning"])  # Messages has none without usage
+@pytest.mark.parametrize("style", ["openai", "reasoning", "gemini"])  # Messages has always some
 def test_unreported_usage_stays_unknown(style: str) -> None:
     with LocalServer() as server:
         server.reply(Reply("Hi", usage=None), Reply("Hi", usage=None))
@@ -145,9 +145,10 @@ def test_call_result_answer_with_the_offline_model(style: str, stream: bool) -> 
     assert [t.function for t in heard[0].asked.tools] == [WEATHER.function]
 
 
-@pytest.mark.parametrize(
-    "style", ["anthropic", "vertex-anthropic", "bedrock-converse", "bedrock-anthropic"]
-)
+COUNTING = [s for s in STYLES if s.endswith(("anthropic", "gemini", "converse"))]
+
+
+@pytest.mark.parametrize("style", COUNTING)
 def test_counting(style: str) -> None:
     adapter = ADAPTERS[style]
     assert isinstance(adapter, TokenCounter)
@@ -187,6 +188,8 @@ def test_errors_in_the_wires_own_form(style: str) -> None:
         "openai-responses": "/openai/v1/responses",
         "reasoning": "/reasoning/v1/chat/completions",
         "vertex-anthropic": "/vertex/projects/p/locations/l/publishers/anthropic/models/m:rawPredict",
+        "gemini": "/gemini/v1beta/models/m:generateContent",
+        "vertex-gemini": "/vertex-gemini/v1/publishers/google/models/m:generateContent",
         "bedrock-converse": "/bedrock/model/m/converse",
         "bedrock-anthropic": "/bedrock-anthropic/model/m/invoke",
     }[style]
@@ -299,5 +302,5 @@ def test_providers_point_here_and_unknown_ones_are_refused() -> None:
         assert all(server.provider(s).api_base.startswith(server.url) for s in STYLES)
         mine = server.provider("openai", name="mine", api_key_env_var="MY_KEY")
         assert (mine.name, mine.api_key_env_var) == ("mine", "MY_KEY")
-        with pytest.raises(ConfigError, match="unknown style 'gemini'"):
-            server.provider("gemini")
+        with pytest.raises(ConfigError, match="unknown style 'telegraph'"):
+            server.provider("telegraph")

@@ -41,6 +41,8 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
         "openai-responses": ".responses:ResponsesAdapter",
+        "gemini": ".gemini:GeminiAdapter",
+        "vertex-gemini": ".gemini:VertexGeminiAdapter",
         "bedrock-converse": ".bedrock:BedrockConverseAdapter",
         "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicAdapter",
     }
@@ -54,6 +56,8 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
         "openai-responses": ".responses:ResponsesServer",
+        "gemini": ".gemini:GeminiServer",
+        "vertex-gemini": ".gemini:VertexGeminiServer",
         "bedrock-converse": ".bedrock:BedrockConverseServer",
         "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicServer",
     }

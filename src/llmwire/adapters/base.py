@@ -13,10 +13,12 @@ from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ..config import ProviderConfig
 from ..errors import BackendError, DecodeError
+from ..folding import is_json_object
+from ..memory import Memory
 from ..request import LLMRequest
 from ..sigv4 import scope_of
 from ..types import (
@@ -30,6 +32,7 @@ from ..types import (
     PartDelta,
     Role,
     StopInfo,
+    load_json,
     new_message,
 )
 
@@ -98,7 +101,7 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "google", "aws", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "x-goog-api-key", "google", "aws", "none"]
 
 
 def scheme_at(address: str, scheme: AuthScheme = "bearer") -> AuthScheme:
@@ -177,6 +180,20 @@ class APIAdapter(Protocol):
 
 
 @runtime_checkable
+class Remembering(Protocol):
+    """An adapter that can go on from what it wrote for earlier calls."""
+
+    def prepare_next(
+        self,
+        request: LLMRequest,
+        provider: ProviderConfig,
+        memory: Memory | None,
+    ) -> PreparedRequest:
+        """What `prepare_request` gives, faster where `memory` knows how the request begins."""
+        ...
+
+
+@runtime_checkable
 class TokenCounter(Protocol):
     """An adapter whose wire has an endpoint that counts."""
 
@@ -197,6 +214,8 @@ class ServerRequest(Struct, frozen=True):
     include_usage: bool = True
     """Whether a stream is to report usage (Chat Completions asks for it)."""
     body: JSON = None
+    framing: Literal["events", "array"] = "events"
+    """The form of a stream: server-sent events, or one JSON array (Gemini without `alt=sse`)."""
 
 
 class ServerHalf(Protocol):
@@ -347,6 +366,56 @@ def canonical_json(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
         return msgspec.json.encode(without_surrogates(value))
+
+
+def spliced_object(text: str) -> Any:
+    """A JSON object for the body: its text as it is, if the wire can take that; None if it is none.
+
+    No text at all is the empty object. Escaped lone surrogates make a body that servers refuse:
+    such text is written anew.
+    """
+    try:
+        raw = text.encode()
+        _OBJECT.decode(raw)
+        return Raw(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    if not text.strip():
+        return {}
+    return load_json(text) if is_json_object(text) else None
+
+
+_OBJECT = msgspec.json.Decoder(dict)
+
+
+class Pieces(tuple[bytes, ...]):
+    """A JSON array in the place of a body's value: its entries, in pieces without brackets."""
+
+    def between(self, before: bytes, after: bytes = b"") -> bytes:
+        """The array in what stands around it; copied once."""
+        out = [before, b"["]
+        for piece in self:
+            out += (piece, b",")
+        if self:
+            out.pop()
+        return b"".join((*out, b"]", after))
+
+
+def canonical_body(body: dict[str, Any]) -> bytes:
+    """`canonical_json` of an object one of whose values may be `Pieces`."""
+    sides: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    pieces: Pieces | None = None
+    for name, value in body.items():
+        if type(value) is Pieces:
+            pieces = value
+            sides[0][name] = None
+        else:
+            sides[pieces is not None][name] = value
+    before = canonical_json(sides[0])
+    if pieces is None:
+        return before
+    after = canonical_json(sides[1])
+    return pieces.between(before[: -len(b"null}")], b"," + after[1:] if sides[1] else b"}")
 
 
 def without_surrogates(value: Any) -> Any:

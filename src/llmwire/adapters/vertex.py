@@ -8,25 +8,16 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from ..config import ProviderConfig
-from ..errors import ConfigError, NotFoundError
+from ..errors import NotFoundError
 from ..request import LLMRequest
 from .anthropic import AnthropicAdapter, AnthropicServer, hear
-from .anthropic.adapter import Call, base_of, headers_of
+from .anthropic.adapter import Call, base_of
 from .anthropic.models import ModelTraits
-from .base import AuthScheme, Headers, PreparedRequest, ServerRequest, canonical_json
+from .base import AuthScheme, Headers, PreparedRequest, ServerRequest, canonical_body
+from .google import project_place
 
 OLD_VERSION = "vertex-2023-10-16"
 """What Vertex calls 2023-06-01."""
-
-HOSTS = {
-    "global": "https://aiplatform.googleapis.com",
-    "us": "https://aiplatform.us.rep.googleapis.com",
-    "eu": "https://aiplatform.eu.rep.googleapis.com",
-}
-"""Regions with a host of their own form; the others are `{region}-aiplatform.googleapis.com`."""
-
-_REGION = re.compile(r"[a-z0-9-]{1,63}")
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,127}", re.IGNORECASE)
 
 
 class VertexAnthropicAdapter(AnthropicAdapter):
@@ -39,47 +30,34 @@ class VertexAnthropicAdapter(AnthropicAdapter):
     def _version(self, traits: ModelTraits) -> str:
         return OLD_VERSION if traits.version == "2023-06-01" else traits.version
 
+    def _headers(self, version: str) -> dict[str, str]:
+        return {}  # the body has it
+
     def _addressed(
         self, call: Call, request: LLMRequest, provider: ProviderConfig, count: bool = False
     ) -> PreparedRequest:
-        project = _setting(provider, "project_id", _PROJECT)
-        region = _setting(provider, "region", _REGION)
+        base, place_of_project = project_place(provider)
         model = request.model.name
-        body: dict[str, Any] = {"anthropic_version": call.version, **call.body}
+        body: dict[str, Any] = {"anthropic_version": call.plan.version, **call.body}
         if count:
             place = "count-tokens:rawPredict"
         else:
             del body["model"]
             verb = "streamRawPredict" if request.stream else "rawPredict"
             place = f"{quote(model, safe='@')}:{verb}"
-        base = HOSTS.get(region, f"https://{region}-aiplatform.googleapis.com")
         auth: AuthScheme = "google"
         if provider.api_base:
             base = base_of(provider.api_base)
             auth = "bearer" if provider.api_key_env_var else "none"
         return PreparedRequest(
             method="POST",
-            endpoint=f"/v1/projects/{quote(project, safe=':')}/locations/{region}"
-            f"/publishers/anthropic/models/{place}",
-            headers=headers_of(call, {}),
-            body=canonical_json(body),
+            endpoint=f"/v1{place_of_project}/publishers/anthropic/models/{place}",
+            headers=call.plan.headers,
+            body=canonical_body(body),
             base_url=base,
             adaptations=call.adaptations,
             auth=auth,
         )
-
-
-def _setting(provider: ProviderConfig, name: str, pattern: re.Pattern[str]) -> str:
-    value: str = getattr(provider, name)
-    if not value:
-        problem = f"needs {name} for Vertex AI"
-    elif not pattern.fullmatch(value):
-        problem = f"has a {name} that can't be one: {value!r}"
-    else:
-        return value
-    raise ConfigError(
-        f"provider {provider.name!r} {problem}", provider=provider.name, phase="prepare"
-    )
 
 
 _PATH = re.compile(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ..aws import BEARER_TOKEN
 from ..config import ModelConfig, ProviderConfig
 from ..errors import ConfigError
+from ..providers import GOOGLE_STYLES
 from ..settings import Settings, is_unconfigured, load_settings, resolve
 from .common import dollars, is_offline
 from .table import render
@@ -97,7 +98,7 @@ def _state(provider: ProviderConfig, settings: Settings) -> str:
     if provider.api_key_env_var:
         otherwise = "by AWS key" if provider.api_key_env_var == BEARER_TOKEN else "key not set"
         return "key set" if provider.name in settings.ready else otherwise
-    if provider.api_style == "vertex-anthropic" and not provider.api_base:
+    if provider.api_style in GOOGLE_STYLES and not provider.api_base:
         ready = provider.name in settings.ready
         return f"project {provider.project_id}, {provider.region}" if ready else "project not set"
     return "no key needed"

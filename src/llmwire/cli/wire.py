@@ -19,7 +19,7 @@ from .common import Target, messages_of, note_adaptations, options_of, target_of
 from .terminal import Terminal, json_text, safe
 
 HIDDEN = "***"
-_CREDENTIALS = ("authorization", "x-api-key", "api-key")
+_CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
 _SECRET = re.compile(r"auth|key|token|secret|cookie|password|signature", re.IGNORECASE)
 _LONG = 4000  # characters of one string in the readable form; images are far longer
 
@@ -76,8 +76,8 @@ def shown_headers(prepared: PreparedRequest, provider: ProviderConfig) -> dict[s
         pass  # the configuration brings its own, and a call adds no second one
     elif prepared.auth == "google" or (provider.api_key_env_var and prepared.auth == "bearer"):
         credential = {"Authorization": f"Bearer {HIDDEN}"}
-    elif provider.api_key_env_var and prepared.auth == "x-api-key":
-        credential = {"x-api-key": HIDDEN}
+    elif provider.api_key_env_var and prepared.auth in ("x-api-key", "x-goog-api-key"):
+        credential = {prepared.auth: HIDDEN}
     elif prepared.auth == "aws":  # a bearer token or a signature
         credential = {"Authorization": HIDDEN}
     own: Mapping[str, str] = {"User-Agent": f"llmwire/{__version__}"}

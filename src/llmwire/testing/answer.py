@@ -63,7 +63,8 @@ def answer_with(reply: Reply, half: ServerHalf, heard: ServerRequest) -> Answer:
             events = [e for data in made for e in ([data] if framed else split_events(data))]
         else:
             events = [half.prepare_response(reply.whole(heard.request), heard)]
-        kind = reply.content_type or (stream_type(half) if stream else JSON_TYPE)
+        events_type = JSON_TYPE if heard.framing == "array" else stream_type(half)
+        kind = reply.content_type or (events_type if stream else JSON_TYPE)
     if reply.duplicate:
         events = [e for event in events for e in (event, event)]
     ours = {"content-type": kind} if kind else {}

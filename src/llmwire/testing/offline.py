@@ -5,7 +5,7 @@
   its schema and take from the text what is obvious (`schema`). Several names are several calls.
 - After tool results it says what they were, unless the choice forces a call again.
 - With thinking on it thinks first, and signs it.
-- Asked for JSON (response_format, output_config.format) it gives JSON that fits the schema.
+- Asked for JSON (response_format, output_config.format, responseJsonSchema) it gives JSON that fits the schema.
 - `stop` and `max_tokens` cut it, counted as `counting` says.
 
 The same request gets the same reply.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
@@ -19,6 +20,8 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
     "anthropic": ("anthropic",),
     "vertex": ("vertex-anthropic",),
     "reasoning": ("reasoning",),
+    "gemini": ("gemini",),
+    "vertex-gemini": ("vertex-gemini",),
     "bedrock": ("bedrock-converse",),
     "bedrock-anthropic": ("bedrock-anthropic",),
 }
@@ -73,7 +76,8 @@ def route(halves: Mapping[str, ServerHalf], path: str) -> tuple[str | None, Serv
 def understand(heard: Heard, half: ServerHalf | None, path: str) -> ServerRequest:
     """What is asked of the model. Raises what the half raises, and errors 404 and 405."""
     if half is not None and half.matches(heard.method, path):
-        return half.parse_request(heard.method, path, heard.headers, heard.body)
+        target = f"{path}?{heard.query}" if heard.query else path
+        return half.parse_request(heard.method, target, heard.headers, heard.body)
     if half is not None and half.matches("POST", path):
         said = f"{heard.method} is not allowed here, only POST"
         raise InvalidRequestError(said, status=405, provider_message=said)
@@ -84,7 +88,8 @@ def understand(heard: Heard, half: ServerHalf | None, path: str) -> ServerReques
 def check_key(headers: Headers, key: str) -> None:
     """Raises `AuthenticationError` unless the headers carry the key."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    given = headers.get("x-goog-api-key") or headers.get("x-api-key", "")
+    given = token.strip() if scheme.lower() == "bearer" else given
     if not hmac.compare_digest(given.encode(), key.encode()):
         said = "the API key is missing or wrong"
         raise AuthenticationError(
@@ -94,14 +99,24 @@ def check_key(headers: Headers, key: str) -> None:
 
 def model_list(heard: Heard, path: str, models: Sequence[str]) -> Answer | None:
     """The list of models or one of them, in the form of the wire; None: not asked for."""
-    if f"{path}/".startswith("/v1/models/"):
-        name = path[len("/v1/models/") :]
-    else:
+    match = re.fullmatch(r"/(?:v1|v1beta1?)/(publishers/google/)?models(?:/(.*))?", path)
+    google = "x-goog-api-key" in heard.headers or (heard.style or "").endswith("gemini")
+    if match is None or not (google or path.startswith("/v1/models")):
         return None
+    name = match[2] or ""
     if heard.method not in ("GET", "HEAD") or (name and name not in models):
         return None
     names = (name,) if name else tuple(models)
     data: list[dict[str, JSON]]
+    if google:
+        verbs: JSON = ["generateContent", "countTokens"]
+        place = f"{match[1] or ''}models"
+        data = [
+            {"name": f"{place}/{n}", "displayName": n, "supportedGenerationMethods": verbs}
+            for n in names
+        ]
+        listed = "publisherModels" if match[1] else "models"
+        return json_answer(data[0] if name else {listed: data})
     if heard.style == "anthropic" or "anthropic-version" in heard.headers:
         when = "1970-01-01T00:00:00Z"
         data = [{"type": "model", "id": n, "display_name": n, "created_at": when} for n in names]

@@ -246,7 +246,7 @@ class Reply:
         yield chunk_of(usage=whole.usage, stop=whole.stop)
 
     def _deltas(self, part: Part, writer: ReplyWriter) -> Iterator[Part]:
-        if isinstance(part, TextPart) and not part.citations:
+        if isinstance(part, TextPart) and not part.citations and part.native is None:
             pieces = self.pieces or self._cut(part.text)
             for piece in pieces:
                 yield from writer.text_like("text", piece)

@@ -23,6 +23,7 @@ from ..errors import (
     RequestTooLargeError,
     ServerError,
 )
+from ..providers import GOOGLE_STYLES
 from ..request import LLMRequest
 from .answer import Answer, answer_with, error_answer, json_answer, merged
 from .connection import Connection
@@ -43,6 +44,8 @@ _BASES = {
     "anthropic": "/anthropic",
     "vertex-anthropic": "/vertex",
     "reasoning": "/reasoning/v1",
+    "gemini": "/gemini",
+    "vertex-gemini": "/vertex-gemini",
     "bedrock-converse": "/bedrock",
     "bedrock-anthropic": "/bedrock-anthropic",
 }
@@ -61,13 +64,16 @@ class LocalServer:
     Queued replies are used up in order, one a request; then `default` answers, at first the
     offline model. `/openai/v1/chat/completions`, `/openai/v1/responses` (and input_tokens),
     `/anthropic/v1/messages` (and count_tokens), `/vertex/projects/...`,
-    `/reasoning/v1/chat/completions`, `/bedrock/model/.../converse` (and converse-stream) and
+    `/reasoning/v1/chat/completions`, `/gemini/v1beta/models/...`,
+    `/vertex-gemini/v1beta1/projects/...`, `/bedrock/model/.../converse` (and converse-stream) and
     `/bedrock-anthropic/model/.../invoke` speak their wires; bare `/v1/chat/completions`,
-    `/v1/responses`, `/v1/messages` and `/model/...` work too, as do `/health` and the model lists.
+    `/v1/responses`, `/v1/messages`, `/v1/models/...` and `/model/...` work too, as do `/health` and
+    the model lists.
 
     - `host`, `port`: where it listens; port 0 takes a free one. Only 127.0.0.1 unless told.
     - `default`: what answers when nothing is queued (`Scripted`). It runs in the server's thread.
-    - `require_key`: the only key that is let in (`Authorization: Bearer` or `x-api-key`).
+    - `require_key`: the only key that is let in (`Authorization: Bearer`, `x-api-key` or
+      `x-goog-api-key`).
     - `models`: the names in the model lists; any model is answered.
     - `halves`: the wire formats by name, if not those of `SERVER_HALVES`.
     - `keep`: how many requests `requests` remembers, the newest.
@@ -207,7 +213,7 @@ class LocalServer:
             "api_base": self.url + _BASES[style],
             "api_style": style,
         }
-        if style == "vertex-anthropic":
+        if style in GOOGLE_STYLES:
             fields |= {"project_id": "local", "region": "global"}
         return ProviderConfig(**(fields | settings))
 

@@ -18,18 +18,17 @@ from ...config import Dialect, ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError, UnsupportedError
 from ...eventstream import CONTENT_TYPE
-from ...history import Log
+from ...history import Log, fit
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import Adaptation, LLMChunk
 from ..anthropic import settings as claude
-from ..anthropic.adapter import cant_think
 from ..anthropic.models import ModelTraits, traits_of
 from ..base import (
     Headers,
     PreparedRequest,
     StreamDecoder,
-    canonical_json,
+    canonical_body,
     decode_json,
     fixed_headers,
     scheme_at,
@@ -131,7 +130,7 @@ def addressed(
         method="POST",
         endpoint=endpoint,
         headers=_headers(stream),
-        body=canonical_json(body),
+        body=canonical_body(body),
         base_url=address,
         adaptations=notes,
         auth=scheme_at(address),
@@ -162,31 +161,24 @@ def _body_of(
     issuer = issuer_of(request, provider)
     log = Log()
     ids = family.ids if dialect.tool_call_ids == "any" else dialect.tool_call_ids
-    messages = encode.fitted(request.messages, issuer, ids, log)
 
-    def written(keep_thinking: bool, log: Log) -> tuple[list[encode.Entry], list[encode.Turn]]:
-        try:
-            writer = encode.Writer(family, issuer, keep_thinking, log)
-            system, rest = writer.split_system(enumerate(messages))
-            return system, writer.turns_of(rest)
-        except UnsupportedError:
-            # Fitting may have moved messages: the error is to name the caller's own.
-            writer = encode.Writer(family, issuer, keep_thinking, Log())
-            writer.turns_of(writer.split_system(enumerate(request.messages))[1])
-            raise
+    def written(keep_thinking: bool) -> tuple[list[encode.Entry], list[encode.Turn], Log]:
+        log = Log()
+        messages = fit(request.messages, issuer, ids, log)
+        writer = encode.Writer(family, issuer, keep_thinking, log)
+        system, rest = writer.split_system(messages)
+        return system, writer.turns_of(rest), log
 
     thinking = claude.Thinking()
     if family.claude:
         thinking = claude.plan_thinking(request, dialect, traits, request.thinking, log)
-    writing = Log()
-    system, turns = written(thinking.on, writing)
-    why = cant_think(turns) if thinking.budgeted else None  # type: ignore[arg-type]
+    system, turns, writing = written(thinking.on)
+    why = encode.cant_think(turns) if thinking.budgeted else None
     if why is not None:
         log.add("substituted", "thinking", why, request.thinking, "off")
         config: Any = {"type": "disabled"} if traits.off == "disabled" else None
         thinking = claude.Thinking(config, max_tokens=thinking.max_tokens)
-        writing = Log()
-        system, turns = written(False, writing)
+        system, turns, writing = written(False)
     log.entries += writing.entries
     if not turns:
         raise UnsupportedError(

@@ -11,7 +11,7 @@ from msgspec import Raw
 from ...config import ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, DecodeError, IncompleteStreamError
-from ...eventstream import BinaryFrame, EventStreamDecoder
+from ...eventstream import BinaryFrame, BinaryFrameDecoder
 from ...folding import is_json_object
 from ...providers import dialect_of
 from ...request import LLMRequest
@@ -169,7 +169,7 @@ class ConverseDecoder:
     def __init__(self, request: LLMRequest, provider: ProviderConfig | None) -> None:
         self.keepalives = 0
         self.done = False
-        self._frames = EventStreamDecoder()
+        self._frames = BinaryFrameDecoder()
         self._request = request
         self._provider = provider
         self._issuer = issuer_of(request, provider)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...errors import UnsupportedError
-from ...history import Log, close_parts, drop_foreign, fit_ids, issued_by, pair_tool_calls
+from ...history import Log, issued_by
 from ...types import (
     JSON,
     AudioPart,
@@ -26,7 +26,9 @@ from ...types import (
     ToolResultPart,
     new_message,
 )
-from ..anthropic.encode import OPENING, THINKING, spliced_object
+from ..anthropic.encode import THINKING
+from ..anthropic.turns import OPENING
+from ..base import spliced_object
 from . import media
 from .blocks import API
 from .models import Family
@@ -62,16 +64,6 @@ class Turn:
         return self.results + self.others
 
 
-def fitted(
-    messages: Sequence[LLMMessage], issuer: Native, ids: str, log: Log
-) -> tuple[LLMMessage, ...]:
-    """The history with its calls paired, its ids legal and foreign state gone."""
-    found = close_parts(messages, log)
-    found = drop_foreign(found, issuer, log)
-    found = pair_tool_calls(found, log)
-    return tuple(fit_ids(found, ids, log))
-
-
 def cache_point(lifetime: CacheLifetime, path: str, log: Log) -> dict[str, JSON]:
     point: dict[str, JSON] = {"type": "default"}
     if lifetime != "default":
@@ -97,7 +89,7 @@ class Writer:
     # --- the system prompt ----------------------------------------------------------------------
 
     def split_system(
-        self, messages: Iterable[tuple[int, LLMMessage]]
+        self, messages: Sequence[LLMMessage]
     ) -> tuple[list[Entry], list[tuple[int, LLMMessage]]]:
         """The system prompt's blocks, and the other messages with their places.
 
@@ -106,13 +98,13 @@ class Writer:
         """
         system: list[Entry] = []
         rest: list[tuple[int, LLMMessage]] = []
-        for i, message in messages:
+        for i, message in enumerate(messages):
             if message.role not in _SYSTEM:
                 rest.append((i, message))
                 continue
             texts: list[str] = []
             for j, part in enumerate(message.parts):
-                path = f"messages[{i}].parts[{j}]"
+                path = self._log.path(part, i, j)
                 if isinstance(part, TextPart):
                     if part.text.strip():
                         texts.append(part.text)
@@ -124,10 +116,10 @@ class Writer:
                 else:
                     raise unsupported(path, f"{_name(part)} in a system message")
             if not rest:
-                self._point(message.cache, system, f"messages[{i}]", "system")
+                self._point(message.cache, system, self._log.at(i), "system")
             elif texts:
                 why = "a later system message became a user text"
-                self._log.add("substituted", f"messages[{i}]", why)
+                self._log.add("substituted", self._log.at(i), why)
                 text = "\n\n".join(texts)
                 part = TextPart(f"<system>\n{text}\n</system>", cache=message.cache)
                 rest.append((i, new_message(Role.user, (part,))))
@@ -156,7 +148,7 @@ class Writer:
         """The turns of the wire: user and assistant in alternation, none of them empty."""
         turns: list[Turn] = []
         for i, message in messages:
-            path = f"messages[{i}]"
+            path = self._log.at(i)
             role = "assistant" if message.role is Role.assistant else "user"
             if message.name and message.role is not Role.tool:
                 self._log.add(
@@ -165,7 +157,7 @@ class Writer:
             turn = turns[-1] if turns and turns[-1].role == role else Turn(role, path)
             before = len(turn.results), len(turn.others)
             for j, part in enumerate(message.parts):
-                self.write(part, turn, f"{path}.parts[{j}]")
+                self.write(part, turn, self._log.path(part, i, j))
             after = len(turn.results), len(turn.others)
             if after == before:
                 self._log.add("dropped", path, "a message without content")
@@ -337,6 +329,23 @@ class Writer:
                 content.append({"text": NOTHING_SAID})
             result["status"] = "error"
         return {"toolResult": result}
+
+
+def cant_think(turns: Sequence[Turn]) -> str | None:
+    """Why this history allows no thinking with a budget; None if it does. As in the Messages API:
+    the assistant's turn of an unfinished tool loop begins with its thinking (wire reference 3.4).
+    """
+    if turns and turns[-1].role == "assistant":
+        return "a prefilled reply can't think"
+    loop: str | None = None  # how the assistant began since the user last said something
+    for turn in turns:
+        if turn.role == "user":
+            loop = loop if turn.results else None
+        elif loop is None:
+            loop = turn.entries[0][0]
+    if loop is not None and loop not in THINKING:
+        return "the tool calls being answered were made without thinking, or it was dropped"
+    return None
 
 
 def fit_prefill(last: Turn, allowed: bool, path: str, log: Log) -> None:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from ...config import ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, DecodeError, NotFoundError
-from ...eventstream import CONTENT_TYPE, EventStreamDecoder, event_frame
+from ...eventstream import CONTENT_TYPE, BinaryFrameDecoder, event_frame
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...sse import SSEDecoder
@@ -29,7 +29,14 @@ from ..anthropic import hear as messages
 from ..anthropic.adapter import Call
 from ..anthropic.decode import MessagesDecoder
 from ..anthropic.models import ModelTraits
-from ..base import Headers, PreparedRequest, ServerRequest, StreamDecoder, canonical_json
+from ..base import (
+    Headers,
+    PreparedRequest,
+    ServerRequest,
+    StreamDecoder,
+    canonical_body,
+    canonical_json,
+)
 from . import errors
 from .adapter import BedrockConverseAdapter, addressed
 from .decode import frame_error
@@ -46,6 +53,9 @@ class BedrockAnthropicAdapter(AnthropicAdapter):
     def _version(self, traits: ModelTraits) -> str:
         return OLD_VERSION if traits.version == "2023-06-01" else traits.version
 
+    def _headers(self, version: str) -> dict[str, str]:
+        return {}  # the body has it
+
     def _addressed(
         self, call: Call, request: LLMRequest, provider: ProviderConfig, count: bool = False
     ) -> PreparedRequest:
@@ -61,8 +71,8 @@ class BedrockAnthropicAdapter(AnthropicAdapter):
         model = foundation_id(request.model.name)
         if model is None or not dialect_of(provider).count_endpoint:
             return None
-        call = self._call(replace(request, stream=False), provider)
-        body = base64.b64encode(canonical_json(_enveloped(call))).decode()
+        call = self._call(replace(request, stream=False), provider, None)
+        body = base64.b64encode(canonical_body(_enveloped(call))).decode()
         asked = {"input": {"invokeModel": {"body": body}}}
         return addressed(provider, model_path(model, "count-tokens"), asked, call.adaptations)
 
@@ -101,9 +111,9 @@ class BedrockAnthropicAdapter(AnthropicAdapter):
 
 
 def _enveloped(call: Call) -> dict[str, Any]:
-    body: dict[str, Any] = {"anthropic_version": call.version}
-    if call.betas:
-        body["anthropic_beta"] = list(dict.fromkeys(call.betas))
+    body: dict[str, Any] = {"anthropic_version": call.plan.version}
+    if betas := call.plan.headers.get("anthropic-beta"):
+        body["anthropic_beta"] = betas.split(",")
     body |= call.body
     del body["model"]
     body.pop("stream", None)
@@ -124,7 +134,7 @@ class InvokeDecoder(MessagesDecoder):
 
     def __init__(self, request: LLMRequest, provider: ProviderConfig | None) -> None:
         super().__init__(request, provider)
-        self._frames = EventStreamDecoder()
+        self._frames = BinaryFrameDecoder()
 
     def feed(self, data: bytes) -> Iterator[LLMChunk]:
         for frame in self._frames.feed(data):

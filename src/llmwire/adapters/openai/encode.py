@@ -7,25 +7,56 @@ Source: wire reference 1.2, 4, 8.1, 8.2, 12.2 (2026-11-22).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+
+from msgspec import Raw, Struct
 
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
-from ...history import Log
+from ...fitting import Log
+from ...memory import Memory
 from ...providers import dialect_of
 from ...request import LLMRequest
-from ...types import JSON, AvailableTool, Native
-from .messages import MessageWriter
+from ...types import JSON, Adaptation, AvailableTool, Native
+from ..base import Pieces, canonical_body, canonical_json
+from .messages import Manner, MessageWriter
 from .models import ModelTraits, traits_of
 
 EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
 
 
+class Settings(Struct, frozen=True):
+    """All that a request says beside its messages."""
+
+    body: dict[str, JSON]
+    head: bytes
+    """The body as JSON, up to the messages."""
+    adaptations: tuple[Adaptation, ...]
+    manner: Manner
+
+
 def prepare_body(
-    request: LLMRequest, provider: ProviderConfig, api: str, log: Log
-) -> dict[str, JSON]:
-    """The body; what of the request it does not say is in the log.
+    request: LLMRequest, provider: ProviderConfig, api: str, memory: Memory | None = None
+) -> tuple[bytes, tuple[Adaptation, ...]]:
+    """The body, and what of the request it does not say.
 
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
+    if memory is None:
+        settings = prepare_settings(request, provider, api)
+    else:
+        settings = memory.settings(request, provider, partial(prepare_settings, api=api))
+    messages = MessageWriter(settings.manner).prepare_messages(request.messages, memory)
+    adaptations = settings.adaptations + messages.adaptations
+    pieces = Pieces(messages.pieces)
+    if not request.extra_body:
+        return pieces.between(settings.head, b"}"), adaptations
+    body = settings.body | request.extra_body
+    body["messages"] = body.pop("messages", pieces)
+    return canonical_body(body), adaptations
+
+
+def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) -> Settings:
+    log = Log()
     dialect, traits = dialect_of(provider), traits_of(request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
     add_tools(body, request, dialect, log)
@@ -56,18 +87,15 @@ def prepare_body(
         if options:
             body["stream_options"] = options
     said_off = request.thinking == "off" and level == "off"
-    writer = MessageWriter(
+    manner = Manner(
         dialect,
         Native(api, provider.name, request.model.name),
-        log,
-        reasoning_field=provider.reasoning_field_name,
-        developer=takes_developer(dialect, traits),
-        replay=not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
+        provider.reasoning_field_name,
+        takes_developer(dialect, traits),
+        not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
-    messages = writer.prepare_messages(request.messages)
-    body.update(request.extra_body)
-    body["messages"] = body.pop("messages", messages)
-    return body
+    head = canonical_json(body)[:-1] + b',"messages":'
+    return Settings(body, head, log.done(), manner)
 
 
 def takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
@@ -115,7 +143,7 @@ def add_tools(
     if choice == "none" and "none" not in dialect.tool_choices:
         log.add("dropped", "tools", "the server can't be told not to call one")
         return
-    body["tools"] = [entry(t) for t in request.tools]
+    body["tools"] = Raw(canonical_json([entry(t) for t in request.tools]))
     if choice is not None:
         body["tool_choice"] = _tool_choice(choice, dialect, log, named)
     if request.parallel_tool_calls is not None:

@@ -10,10 +10,13 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import NoReturn
 
+from msgspec import Struct
+
 from ...config import Dialect
 from ...errors import UnsupportedError
+from ...fitting import ASSISTANT, TOOL, USER, Log, ReachesBack, with_parts
 from ...history import (
-    Log,
+    are_legal,
     bridge_tool_to_user,
     close_parts,
     drop_foreign,
@@ -21,7 +24,9 @@ from ...history import (
     issued_by,
     merge_consecutive_user_messages,
     pair_tool_calls,
+    paired,
 )
+from ...memory import Encoded, Memory, written
 from ...types import (
     JSON,
     AudioPart,
@@ -45,71 +50,128 @@ from ...types import (
     load_json,
     new_message,
 )
+from ..base import canonical_json
 
 ATTACHED = "(attached to the next user message)"
 """What a tool result says that consists of images only, where they can't stand in it."""
 
 
+class Manner(Struct, frozen=True):
+    """What beside the messages has a say in how they are written."""
+
+    dialect: Dialect
+    issuer: Native
+    reasoning_field: str = "reasoning_content"
+    developer: bool = False
+    """Whether the server takes that role."""
+    replay: bool = True
+    """Whether reasoning goes back at all."""
+
+
 class MessageWriter:
     """Writes the messages of one request for one server."""
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        issuer: Native,
-        log: Log,
-        *,
-        reasoning_field: str = "reasoning_content",
-        developer: bool = False,
-        replay: bool = True,
-    ) -> None:
-        self._dialect = dialect
-        self._issuer = issuer
-        self._log = log
-        self._field = reasoning_field
-        self._developer = developer
-        self._replay = replay
+    _log: Log  # of the messages being written
 
-    def prepare_messages(self, messages: Sequence[LLMMessage]) -> list[dict[str, JSON]]:
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
+        self._dialect = manner.dialect
+        self._issuer = manner.issuer
+
+    def prepare_messages(
+        self, messages: tuple[LLMMessage, ...], memory: Memory | None = None
+    ) -> Encoded:
         """Raises `UnsupportedError` with the path of what this wire can't say."""
-        for i, message in enumerate(messages):
-            self._check(message, i)
+        return written(messages, self._manner, memory, self._write, self._write)
+
+    def _write(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
+        log = self._log = Log(before.count, before.calls)
+        fitted = self._fitted(messages)
+        if before.count and (not fitted or fitted[0].role is not ASSISTANT):
+            raise ReachesBack
+        entries = [*map(self._entry, fitted)]
+        return before.after(len(messages), canonical_json(entries), log)
+
+    def _fitted(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
         dialect, log = self._dialect, self._log
-        fitted = drop_foreign(messages, self._issuer, log)
-        fitted = self._without_silent_turns(close_parts(fitted, log))
-        fitted = fit_ids(pair_tool_calls(fitted, log), dialect.tool_call_ids, log)
-        fitted = self._with_results_apart(fitted)
+        ids = paired(messages, log.calls) if self._is_simple(messages) else None
+        if ids is not None and are_legal(ids, dialect.tool_call_ids):
+            log.calls = log.calls.after(ids)
+            fitted = messages
+        else:
+            for i, message in enumerate(messages):
+                self._check(message, i)
+            fitted = close_parts(drop_foreign(messages, self._issuer, log), log)
+            fitted = pair_tool_calls(self._without_silent_turns(fitted), log)
+            fitted = self._with_results_apart(fit_ids(fitted, dialect.tool_call_ids, log))
         if dialect.merge_user_messages:
-            fitted = merge_consecutive_user_messages(fitted)
+            fitted = merge_consecutive_user_messages(fitted, log)
         if dialect.assistant_after_tool:
             fitted = bridge_tool_to_user(fitted, log)
-        return [entry for message in fitted for entry in self._entries(message)]
+        return fitted
+
+    def _is_simple(self, messages: Sequence[LLMMessage]) -> bool:
+        """Whether nothing but calls and the order of turns can need fitting, as nearly always."""
+        issuer, names = self._issuer, self._dialect.speaker_names
+        for message in messages:
+            role, parts = message.role, message.parts
+            if role is TOOL:
+                if len(parts) != 1 or type(result := parts[0]) is not ToolResultPart:
+                    return False
+                if result.is_error or type(result.content) is not str:
+                    return False
+                continue
+            if message.name and not names:
+                return False
+            if role is ASSISTANT:
+                says = False
+                for part in parts:
+                    if type(part) is TextPart:
+                        says = says or part.text != ""
+                    elif type(part) is ToolCall or (
+                        type(part) is ReasoningPart and self._goes_back(part, message)
+                    ):
+                        says = True
+                    else:
+                        return False
+                    if part.native is not None and not issued_by(part.native, issuer):
+                        return False
+                if not says:
+                    return False
+            elif role is Role.developer and not self._manner.developer:
+                return False
+            else:
+                for part in parts:
+                    if type(part) is not TextPart:
+                        return False
+        return True
 
     # --- what can't be said ---
 
     def _check(self, message: LLMMessage, i: int) -> None:
+        here = self._log.at(i)
         for j, part in enumerate(message.parts):
-            path = f"messages[{i}].parts[{j}]"
+            path = f"{here}.parts[{j}]"
             if type(part) is ToolResultPart:
                 if isinstance(part.content, tuple):
                     for k, item in enumerate(part.content):
-                        self._check_part(Role.tool, item, f"{path}.content[{k}]")
+                        self._check_part(TOOL, item, f"{path}.content[{k}]")
                 if part.is_error:
                     self._log.add("dropped", f"{path}.is_error", "the wire has no word for it")
             else:
                 self._check_part(message.role, part, path)
-        if message.role is Role.tool and message.tool_call_id is None:
-            _refuse(f"messages[{i}]", "a tool message that does not name the call it answers")
-        if message.role is Role.developer and not self._developer:
+        if message.role is TOOL and message.tool_call_id is None:
+            _refuse(here, "a tool message that does not name the call it answers")
+        if message.role is Role.developer and not self._manner.developer:
             reason = "the target has no such role"
-            self._log.add("substituted", f"messages[{i}].role", reason, "developer", "system")
-        if message.name and not self._dialect.speaker_names and message.role is not Role.tool:
+            self._log.add("substituted", f"{here}.role", reason, "developer", "system")
+        if message.name and not self._dialect.speaker_names and message.role is not TOOL:
             reason = "the target takes no speaker names"
-            self._log.add("dropped", f"messages[{i}].name", reason, message.name)
+            self._log.add("dropped", f"{here}.name", reason, message.name)
 
     def _check_part(self, role: Role, part: Part, path: str) -> None:
         kind = type(part)
-        if role is Role.assistant:
+        if role is ASSISTANT:
             if kind is CompactionPart and issued_by(part.native, self._issuer):
                 _refuse(path, "a compaction")
             if kind is FilePart:
@@ -126,7 +188,7 @@ class MessageWriter:
             if role in (Role.system, Role.developer):
                 _refuse(path, f"a part of kind {_kind(part)} in a {role} message")
             self._media(part, path)
-        elif kind is OpaquePart:
+        elif isinstance(part, OpaquePart):
             if not issued_by(part.native, self._issuer) or role in (Role.system, Role.developer):
                 _refuse(path, "content of another wire")
         elif kind is not TextPart:
@@ -140,28 +202,31 @@ class MessageWriter:
     def _without_silent_turns(self, messages: Sequence[LLMMessage]) -> list[LLMMessage]:
         """Assistant turns as this server is to see them: without the reasoning it does not take
         back, and none that say nothing."""
-        out = []
+        log = self._log
+        log.reads(messages)
+        out: list[LLMMessage] = []
+        origins: list[int] = []
         for i, message in enumerate(messages):
-            if message.role is not Role.assistant:
-                out.append(message)
-                continue
-            kept: list[Part] = []
-            for j, part in enumerate(message.parts):
-                if isinstance(part, ReasoningPart) and not self._goes_back(part, message):
-                    path = f"messages[{i}].parts[{j}]"
-                    self._log.add("dropped", path, "earlier reasoning does not go back there")
-                else:
-                    kept.append(part)
-            if all(isinstance(p, TextPart) and not p.text for p in kept):
-                if not any(isinstance(p, ReasoningPart) for p in message.parts):
-                    self._log.add("dropped", f"messages[{i}]", "an assistant turn without content")
-                continue
-            out.append(message if len(kept) == len(message.parts) else message.with_parts(kept))
-        return out
+            if message.role is ASSISTANT:
+                kept: list[Part] = []
+                for j, part in enumerate(message.parts):
+                    if isinstance(part, ReasoningPart) and not self._goes_back(part, message):
+                        reason = "earlier reasoning does not go back there"
+                        log.add("dropped", log.path(part, i, j), reason)
+                    else:
+                        kept.append(part)
+                if all(isinstance(p, TextPart) and not p.text for p in kept):
+                    if len(kept) == len(message.parts):
+                        log.add("dropped", log.at(i), "an assistant turn without content")
+                    continue
+                message = with_parts(message, kept)
+            out.append(message)
+            origins.append(i)
+        return log.gives(out, origins)
 
     def _goes_back(self, part: ReasoningPart, message: LLMMessage) -> bool:
         policy = self._dialect.reasoning_replay
-        if not self._replay or policy == "none":
+        if not self._manner.replay or policy == "none":
             return False
         if policy == "tool_turns" and not message.tool_calls:
             return False
@@ -169,55 +234,67 @@ class MessageWriter:
 
     def _with_results_apart(self, messages: Sequence[LLMMessage]) -> list[LLMMessage]:
         """Tool results in messages of their own; images that can't stand in them right after."""
+        log = self._log
+        log.reads(messages)
         out: list[LLMMessage] = []
+        origins: list[int] = []
         images: list[Part] = []
-        for message in messages:
-            results = [p for p in message.parts if isinstance(p, ToolResultPart)]
-            if not results and images:
-                out.append(new_message(Role.user, tuple(images)))
-                images = []
-            for result in results:
-                if isinstance(result.content, tuple) and not self._dialect.tool_result_images:
-                    result, lifted = _without_images(result)
-                    images += lifted
-                out.append(new_message(Role.tool, (result,)))
-            rest = tuple(p for p in message.parts if not isinstance(p, ToolResultPart))
-            if rest and results:
-                if message.role is Role.tool:
-                    images += rest
-                else:
-                    out.append(new_message(message.role, (*images, *rest), message.name))
+        for i, message in enumerate(messages):
+            if message.role is not TOOL:  # after pairing, results are nowhere else
+                if images:
+                    out.append(new_message(USER, tuple(images)))
                     images = []
-            elif not results:
                 out.append(message)
+            elif len(message.parts) == 1 and self._is_text(message.parts[0]):
+                out.append(message)
+            else:
+                for result in message.parts:
+                    assert type(result) is ToolResultPart
+                    if not self._is_text(result):
+                        result, lifted = _without_images(result)
+                        images += lifted
+                    out.append(new_message(TOOL, (result,)))
+            origins += [i] * (len(out) - len(origins))
         if images:
-            out.append(new_message(Role.user, tuple(images)))
-        return out
+            out.append(new_message(USER, tuple(images)))
+            origins.append(len(messages) - 1)
+        return log.gives(out, origins)
+
+    def _is_text(self, result: Part) -> bool:
+        """Whether a result can stand in a tool message as it is."""
+        assert type(result) is ToolResultPart
+        return isinstance(result.content, str) or self._dialect.tool_result_images
 
     # --- one message ---
 
-    def _entries(self, message: LLMMessage) -> list[dict[str, JSON]]:
-        role = message.role
-        if role is Role.assistant:
-            return [self._assistant(message)]
-        if role is Role.tool:
-            return [self._result(p) for p in message.parts if isinstance(p, ToolResultPart)]
-        word = "system" if role is Role.developer and not self._developer else str(role)
-        out: dict[str, JSON] = {"role": word}
+    def _entry(self, message: LLMMessage) -> dict[str, JSON]:
+        role, parts = message.role, message.parts
+        if role is ASSISTANT:
+            return self._assistant(message)
+        if role is TOOL:
+            return self._result(parts[0])
+        out: dict[str, JSON] = {"role": "user" if role is USER else self._role(role)}
         if message.name and self._dialect.speaker_names:
             out["name"] = message.name
-        if all(isinstance(p, TextPart) for p in message.parts):
-            out["content"] = "\n\n".join(p.text for p in message.parts if isinstance(p, TextPart))
+        texts = [p.text for p in parts if type(p) is TextPart]
+        if len(texts) == len(parts):
+            out["content"] = texts[0] if len(texts) == 1 else "\n\n".join(texts)
         else:
-            out["content"] = [self._content(p) for p in message.parts]
-        return [out]
+            out["content"] = [self._content(p) for p in parts]
+        return out
 
-    def _result(self, result: ToolResultPart) -> dict[str, JSON]:
+    def _role(self, role: Role) -> str:
+        return "system" if role is Role.developer and not self._manner.developer else str(role)
+
+    def _result(self, result: Part) -> dict[str, JSON]:
+        assert type(result) is ToolResultPart
         out: dict[str, JSON] = {"role": "tool", "tool_call_id": result.call_id}
         if result.name and self._dialect.tool_name_on_result:
             out["name"] = result.name
         content = result.content
-        if isinstance(content, str) or all(isinstance(p, TextPart) for p in content):
+        if isinstance(content, str):
+            out["content"] = content
+        elif all(isinstance(p, TextPart) for p in content):
             out["content"] = result.text
         else:
             out["content"] = [self._content(p) for p in content]
@@ -267,20 +344,33 @@ class MessageWriter:
         out: dict[str, JSON] = {"role": "assistant"}
         if message.name and self._dialect.speaker_names:
             out["name"] = message.name
-        text = "".join(
-            p.transcript if isinstance(p, AudioPart) else p.text
-            for p in message.parts
-            if isinstance(p, TextPart) or (isinstance(p, AudioPart) and not self._audio_id(p))
-        )
-        calls = [p for p in message.parts if isinstance(p, ToolCall)]
-        blocks = self._blocks(message)
-        if blocks is not None:
-            out["content"] = blocks
-        elif text or not calls or self._dialect.empty_content == "empty":
+        text = ""
+        calls: list[JSON] = []
+        more = self._dialect.reasoning_replay == "always"
+        for part in message.parts:
+            if type(part) is TextPart:
+                text += part.text
+            elif type(part) is ToolCall:
+                calls.append(self._call(part))
+            elif type(part) is AudioPart and not self._audio_id(part):
+                text += part.transcript
+            else:
+                more = True
+        if text or not calls or self._dialect.empty_content == "empty":
             out["content"] = text
         else:
             out["content"] = None
-        if refusal := "".join(p.text for p in message.parts if isinstance(p, RefusalPart)):
+        if more:
+            self._add_more(message, text, out)
+        if calls:
+            out["tool_calls"] = calls
+        return out
+
+    def _add_more(self, message: LLMMessage, text: str, out: dict[str, JSON]) -> None:
+        """What an assistant says beside texts and calls."""
+        if (blocks := self._blocks(message)) is not None:
+            out["content"] = blocks
+        if refusal := "".join(p.text for p in message.parts if type(p) is RefusalPart):
             out["content"] = text or None
             out["refusal"] = refusal
         if self._dialect.reasoning_replay != "content":
@@ -291,9 +381,6 @@ class MessageWriter:
             if isinstance(part, ImagePart) and not isinstance(part.source, FileSource):
                 image = {"type": "image_url", "image_url": {"url": _address(part.source)}}
                 out.setdefault("images", []).append(image)
-        if calls:
-            out["tool_calls"] = [self._call(c) for c in calls]
-        return out
 
     def _blocks(self, message: LLMMessage) -> list[JSON] | None:
         """The content as a list, where text alone does not say it."""
@@ -327,23 +414,23 @@ class MessageWriter:
             if "reasoning_opaque" in payload:
                 out["reasoning_opaque"] = payload["reasoning_opaque"]
             if part.text:
-                name = str(payload.get("field") or self._field)
+                name = str(payload.get("field") or self._manner.reasoning_field)
                 texts[name] = texts.get(name, "") + part.text
         if details:
             out["reasoning_details"] = details
         else:
             out.update(texts)
-        if self._replay and self._dialect.reasoning_replay == "always":
-            out.setdefault(self._field, "")
+        if self._manner.replay and self._dialect.reasoning_replay == "always":
+            out.setdefault(self._manner.reasoning_field, "")
 
     def _call(self, call: ToolCall) -> dict[str, JSON]:
-        name, arguments = call.name, call.arguments
+        name, arguments = call.function.name, call.function.arguments
         out: dict[str, JSON] = {"id": call.id, "type": call.kind}
         if call.kind == "custom":
             out["custom"] = {"name": name, "input": arguments}
         else:
             out["function"] = {"name": name, "arguments": arguments if arguments.strip() else "{}"}
-        if extra := _payload(call, "extra_content"):
+        if call.native is not None and (extra := _payload(call, "extra_content")):
             out["extra_content"] = extra
         return out
 
