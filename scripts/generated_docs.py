@@ -33,6 +33,7 @@ WIRES = {
     "anthropic": "Anthropic Messages",
     "vertex-anthropic": "Claude on Vertex AI",
     "reasoning": "Mistral's chat: Chat Completions with thinking inside the content",
+    "ollama": "Ollama's own chat, as JSON lines",
     "openai-responses": "Responses, of OpenAI and of servers with such an endpoint",
     "gemini": "Gemini's generateContent, at AI Studio",
     "vertex-gemini": "Gemini on Vertex AI",

@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pairing",
         "memory",
         "providers",
+        "rows",
         "retry",
         "gate",
         "error_tables",
@@ -45,7 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("adapters",),
     ("clocks", "transport", "auth", "aws", "flights", "environment", "settings"),
-    ("intake", "stream", "backend", "connection", "fallback"),
+    ("intake", "stream", "backend", "connection", "listing", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
 PURE_LAYERS = 3

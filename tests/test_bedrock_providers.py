@@ -48,7 +48,7 @@ def test_each_row_goes_to_its_region(name: str, url: str) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_without_a_region_there_is_no_address(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"provider '{name}' needs a region"):
+    with pytest.raises(ConfigError, match=f"provider '{name}' needs region"):
         url_of(PROVIDERS[name])
 
 
@@ -78,7 +78,7 @@ def test_the_region_of_the_environment(environ: dict[str, str], region: str) -> 
 
 def test_a_region_that_is_none_is_told_when_it_is_needed() -> None:
     settings = build_settings([], {"AWS_REGION": "evil.example/"})
-    with pytest.raises(ConfigError, match="AWS_REGION holds no region"):
+    with pytest.raises(ConfigError, match="AWS_REGION holds no project or region"):
         resolve_model("bedrock:m", settings)
 
 

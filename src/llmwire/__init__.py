@@ -18,11 +18,13 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters import ADAPTERS as ADAPTERS
     from .adapters.anthropic import AnthropicAdapter as AnthropicAdapter
     from .adapters.base import APIAdapter as APIAdapter
+    from .adapters.base import ModelLister as ModelLister
     from .adapters.base import PreparedRequest as PreparedRequest
     from .adapters.base import StreamDecoder as StreamDecoder
     from .adapters.base import TokenCounter as TokenCounter
     from .adapters.gemini import GeminiAdapter as GeminiAdapter
     from .adapters.gemini import VertexGeminiAdapter as VertexGeminiAdapter
+    from .adapters.ollama import OllamaAdapter as OllamaAdapter
     from .adapters.openai import OpenAIAdapter as OpenAIAdapter
     from .adapters.reasoning import ReasoningAdapter as ReasoningAdapter
     from .adapters.responses import ResponsesAdapter as ResponsesAdapter
@@ -31,6 +33,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .backend import TokenCount as TokenCount
     from .config import Dialect as Dialect
     from .config import ModelConfig as ModelConfig
+    from .config import ModelInfo as ModelInfo
     from .config import ProviderConfig as ProviderConfig
     from .config import ThinkingLevel as ThinkingLevel
     from .config import Timeouts as Timeouts
@@ -105,14 +108,15 @@ __version__ = "0.1.0"
 _PLACES = {
     "adapters": "ADAPTERS",
     "adapters.anthropic": "AnthropicAdapter",
-    "adapters.base": "APIAdapter PreparedRequest StreamDecoder TokenCounter",
+    "adapters.base": "APIAdapter ModelLister PreparedRequest StreamDecoder TokenCounter",
     "adapters.gemini": "GeminiAdapter VertexGeminiAdapter",
+    "adapters.ollama": "OllamaAdapter",
     "adapters.openai": "OpenAIAdapter",
     "adapters.reasoning": "ReasoningAdapter",
     "adapters.responses": "ResponsesAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
-    "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
+    "config": "Dialect ModelConfig ModelInfo ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
     "error_builder": "BackendErrorBuilder",
     "errors": "AuthenticationError BackendError ConfigError ConflictError ContentFilterError "

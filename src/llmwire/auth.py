@@ -22,7 +22,7 @@ from .flights import Flights, error_maker
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """What Vertex AI asks for (wire reference 3.1)."""
 
-BY_KEY = frozenset(("none", "bearer", "x-api-key", "x-goog-api-key"))
+BY_KEY = frozenset(("none", "bearer", "x-api-key", "api-key", "x-goog-api-key"))
 """The schemes whose header depends on nothing but the key."""
 
 
@@ -55,7 +55,7 @@ async def authorize(
     key = read_key(provider, os.environ if environ is None else environ)
     if key is None:
         return prepared.headers
-    if prepared.auth in ("x-api-key", "x-goog-api-key"):
+    if prepared.auth in ("x-api-key", "api-key", "x-goog-api-key"):
         return prepared.headers.replaced({prepared.auth: key})
     return prepared.headers.replaced({"authorization": f"Bearer {key}"})
 

@@ -14,9 +14,10 @@ from .adapters.base import Headers, PreparedRequest, Remembering, TokenCounter
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
 from .aws import AWSCredentials
 from .clocks import Watch
-from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
+from .config import ModelConfig, ModelInfo, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
 from .gate import RateGate, RateLimits
+from .listing import list_models
 from .memory import Memory
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
@@ -217,6 +218,15 @@ class GenericBackend:
                 partial=reply,
             )
         return TokenCount(reply.usage.input_total, "probe")
+
+    async def list_models(
+        self, *, extra_headers: Mapping[str, str] | None = None
+    ) -> tuple[ModelInfo, ...]:
+        """The models that the provider lists, in its order, as far as it tells about them.
+
+        Raises `UnsupportedError` where there is no list to ask for, else as `complete` does.
+        """
+        return await list_models(self, dict(extra_headers or {}))
 
     # --- for ReplyStream ---
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from .errors import ConfigError
+from .plain import JSON
 
 ThinkingLevel = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How much the model should think. A wire without a level takes the nearest lower one it has,
@@ -73,14 +74,20 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """The tool choices the server takes. Z.ai takes only auto; Ollama ignores all."""
     efforts: tuple[ThinkingLevel, ...] | None = None
     """Levels of reasoning_effort the server takes (`off` is sent as "none"). None: by model."""
+    families: Literal["openai", "mistral"] = "openai"
+    """Whose model names say what a model takes, where nothing else does."""
     reasoning_control: Literal[
-        "effort", "thinking_type", "enable_thinking", "reasoning", "none"
+        "effort", "thinking_type", "adaptive", "enable_thinking", "reasoning", "none"
     ] = "effort"
     """How thinking is asked for: reasoning_effort; thinking {type} with effort (DeepSeek, Z.ai,
-    Moonshot); enable_thinking (Qwen); reasoning {effort} (OpenRouter); not at all."""
+    Moonshot); thinking {type: adaptive} (MiniMax); enable_thinking (Qwen); reasoning {effort}
+    (OpenRouter); not at all."""
+    thinking_extra: dict[str, JSON] = {}
+    """What is said beside switching thinking on: clear_thinking false (Z.ai), preserve_thinking
+    (Qwen), which keep the thinking of earlier turns in the context."""
     thinking_default: bool = False
     """Whether the server thinks unless told not to, so that `off` has to be said in so many
-    words (DeepSeek V4, Z.ai, Qwen)."""
+    words (DeepSeek V4, Z.ai, Qwen, MiniMax)."""
     reasoning_replay: Literal["issuer", "none", "tool_turns", "always", "content"] = "issuer"
     """What of earlier reasoning goes back. `issuer`: to the server it came from, in the field it
     came in. `none`: never (OpenAI). `tool_turns`: on turns with tool calls (Moonshot).
@@ -100,12 +107,19 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether parallel_tool_calls may be sent."""
     metadata: bool = False
     """Whether the body takes `metadata` (OpenAI, Mistral); strict servers answer 400."""
+    body: dict[str, JSON] = {}
+    """What every request says beside: reasoning_split (MiniMax: thinking in a field of its own),
+    context_length_exceeded_behavior (Fireworks: an error instead of a silent cut). A call's
+    extra_body goes over it."""
 
     # Chat Completions: the history
     merge_user_messages: bool = False
     """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""
     assistant_after_tool: bool = False
     """Mistral models: a user turn right after a tool result is a 400."""
+    prefill: Literal["plain", "prefix", "partial"] = "plain"
+    """What marks a last message by the assistant as the beginning of the reply: nothing, prefix
+    (Mistral, DeepSeek), partial (Moonshot)."""
     tool_call_ids: Literal["any", "openai40", "openai64", "mistral9", "anthropic64"] = "any"
     """Which ids the server takes: up to 40 characters (OpenAI's chat), up to 64 (its Responses),
     exactly 9 alphanumerics (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""
@@ -141,6 +155,19 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether calls of the server's own tools come as custom tool calls, under names that nobody
     offered (xAI's search on X). They are kept for the server and are no calls to run."""
 
+    # All wires
+    auth: Literal["bearer", "x-api-key", "api-key", "google"] | None = None
+    """How the credential travels: the key as `Authorization: Bearer`, in `x-api-key` or in
+    `api-key` (Azure), or Google's token, which goes to googleapis.com only (Claude on Google
+    Cloud). None: as the wire's own service takes it."""
+    endpoint: str | None = None
+    """The path of a call, `{model}` in it for the model's name (Azure's deployments). None: the
+    wire's own."""
+    api_version: str = ""
+    """The `api-version` in the query of every address (Azure)."""
+    model_list: bool = True
+    """Whether the server lists its models. Z.ai, DashScope and Perplexity have no reliable list."""
+
     # Anthropic Messages
     anthropic_version: str | None = None
     """The anthropic-version header (or body field on Vertex). None: by model, 2026-10-21 for
@@ -165,6 +192,17 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether the server has /v1/messages/count_tokens, or /responses/input_tokens, or :countTokens
     (Gemini)."""
 
+    def __post_init__(self) -> None:
+        # Both end up in the address that a key is sent to.
+        if self.endpoint is not None and not re.fullmatch(
+            r"/[\w.:/{}@-]*", self.endpoint, re.ASCII
+        ):
+            raise ConfigError(
+                f"dialect: endpoint {self.endpoint!r} must be a path, beginning with a slash"
+            )
+        if self.api_version and not re.fullmatch(r"[\w.-]+", self.api_version, re.ASCII):
+            raise ConfigError(f"dialect: api_version {self.api_version!r} is no version")
+
 
 class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """Who answers: an address, the variable that holds the key, and the wire format.
@@ -172,7 +210,8 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     `api_base` is what the wire's endpoint is appended to: `https://api.openai.com/v1` for Chat
     Completions, `https://api.anthropic.com` for Messages (with or without `/v1`),
     `https://generativelanguage.googleapis.com` for Gemini (with or without `/v1` or `/v1beta`).
-    `{region}` in it stands for `region`. Raises `ConfigError` for an address that is no http(s) URL.
+    `{resource}`, `{project_id}` and `{region}` in it stand for those fields. Raises `ConfigError`
+    for an address that is no http(s) URL.
     """
 
     name: str
@@ -185,7 +224,9 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """What this server calls reasoning, both ways."""
     project_id: str = ""
     region: str = ""
-    """Where Vertex AI and Bedrock are to answer."""
+    """Where Google Cloud and AWS are to answer."""
+    resource: str = ""
+    """The account's own part of the address: a resource of Azure's, a workspace of Anthropic's."""
     extra_headers: dict[str, str] = {}
     """Sent with every request; they replace ours of the same name, whatever its case."""
     timeouts: Timeouts = Timeouts()
@@ -198,18 +239,28 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
 
     @property
     def address(self) -> str:
-        """`api_base`, in its region. Raises `ConfigError` if it needs a region and has none."""
-        if "{region}" not in self.api_base:
-            return self.api_base
-        if not re.fullmatch(r"[a-z0-9-]{1,63}", self.region):
-            problem = f"has a region that can't be one: {self.region!r}"
-            raise ConfigError(
-                f"provider {self.name!r} {problem if self.region else 'needs a region'}; "
-                "set it in the provider, or for AWS in AWS_REGION",
-                provider=self.name,
-                phase="prepare",
-            )
-        return _in_partition(self.api_base.replace("{region}", self.region), self.region)
+        """`api_base` with what its placeholders stand for.
+
+        Raises `ConfigError` if one of them is missing, or can't stand in an address.
+        """
+        address = self.api_base
+        for field in ("resource", "project_id", "region") if "{" in address else ():
+            value: str = getattr(self, field)
+            if f"{{{field}}}" not in address:
+                continue
+            if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", value):
+                problem = (
+                    f"has a {field} that can't be one: {value!r}" if value else f"needs {field}"
+                )
+                raise ConfigError(
+                    f"provider {self.name!r} {problem}; its address is {self.api_base}",
+                    provider=self.name,
+                    phase="prepare",
+                )
+            address = address.replace(f"{{{field}}}", value)
+            if field == "region":
+                address = _in_partition(address, value)
+        return address
 
 
 _AWS_PARTITIONS = (
@@ -257,6 +308,16 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True):
                 f"model {self.name!r}: thinking must be one of {', '.join(THINKING_LEVELS)}, "
                 f"not {self.thinking!r}"
             )
+
+
+class ModelInfo(Struct, frozen=True, omit_defaults=True):
+    """A model that a provider lists, as far as the list tells; None: it does not say."""
+
+    name: str
+    """What calls name it by."""
+    context_window: int | None = None
+    """In tokens, input and output together."""
+    max_output_tokens: int | None = None
 
 
 def check_url(url: str, where: str) -> None:

@@ -209,7 +209,8 @@ class ReplyStream:
             if getattr(response, "direct", False):
                 direct = self._direct = cast(DirectResponse, response)
                 data = direct.take()
-                if direct.at_end and data[:1] == b"{" and b"\ndata:" not in data:
+                is_json = data[:1] == b"{" and b"\ndata:" not in data
+                if direct.at_end and is_json and not self._is_framed():
                     self._take_document(response, data)  # nearly every reply that is no stream
                     return None
             return self._begin(response, data)
@@ -266,7 +267,8 @@ class ReplyStream:
         assert clocks is not None and prepared is not None
         if not data:
             data = await clocks.wait(response.read())
-        while (kind := _kind_of(response, data)) is None:
+        kind: Literal["stream", "document"] | None = "stream" if self._is_framed() else None
+        while kind is None and (kind := _kind_of(response, data)) is None:
             more = await clocks.wait(response.read())
             data += more
             if not more:
@@ -284,6 +286,10 @@ class ReplyStream:
         intake.on_bytes(data)
         if self._direct is not None:
             self._direct.deliver(intake.on_bytes)
+
+    def _is_framed(self) -> bool:
+        """Whether the body is for the decoder, whatever it looks like (`OwnFraming`)."""
+        return self._request.stream and hasattr(self._backend.adapter, "stream_type")
 
     def _take_document(self, response: TransportResponse, data: bytes) -> None:
         """A reply that is no stream, whole."""

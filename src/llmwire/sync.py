@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from . import backend as _async
 from .backend import CallOptions, Messages, TokenCount
-from .config import ModelConfig, ProviderConfig
+from .config import ModelConfig, ModelInfo, ProviderConfig
 from .connection import resolved
 from .stream import ReplyStream
 from .types import LLMChunk
@@ -127,6 +127,11 @@ class GenericBackend(_Closing):
         **options: Unpack[CallOptions],
     ) -> TokenCount:
         return _run(self._backend.count_tokens(model=model, messages=messages, **options))
+
+    def list_models(
+        self, *, extra_headers: Mapping[str, str] | None = None
+    ) -> tuple[ModelInfo, ...]:
+        return _run(self._backend.list_models(extra_headers=extra_headers))
 
     def close(self) -> None:
         _run(self._backend.close())

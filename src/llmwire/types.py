@@ -357,12 +357,15 @@ class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def text(self) -> str:
         parts = self.message.parts
-        if len(parts) == 1 and type(parts[0]) is PartDelta:  # nearly every chunk of a stream
-            return str(parts[0].body) if parts[0].kind == "text" else ""
+        if len(parts) == 1 and type(part := parts[0]) is PartDelta:  # nearly every streamed chunk
+            return str(part.body) if part.kind == "text" else ""
         return self.message.text
 
     @property
     def reasoning(self) -> str:
+        parts = self.message.parts
+        if len(parts) == 1 and type(part := parts[0]) is PartDelta:
+            return str(part.body) if part.kind == "reasoning" else ""
         return self.message.reasoning_content or ""
 
     @property
@@ -373,14 +376,15 @@ class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
         """The two joined. Raises `ValueError` if both have content of different roles."""
         if not isinstance(other, LLMChunk):
             return NotImplemented
-        return accumulate((self, other))
+        return folding.joined(self, other)
 
 
 def accumulate(chunks: Iterable[LLMChunk]) -> LLMChunk:
     """The sum of all chunks, in linear time. No chunks give `LLMChunk()`."""
-    from .folding import ChunkBuilder
-
-    builder = ChunkBuilder()
+    builder = folding.ChunkBuilder()
     for chunk in chunks:
         builder.add(chunk)
     return builder.result()
+
+
+from . import folding  # noqa: E402 - it is made of what stands above

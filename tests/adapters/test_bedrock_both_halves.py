@@ -169,7 +169,8 @@ def test_no_request_goes_out_that_the_api_refuses(request: LLMRequest) -> None:
     if family_of(request.model.name).claude and request.thinking != "off":
         prepared = CLIENT.prepare_request(request, PROVIDER)
         changed = any(a.path == "thinking" for a in prepared.adaptations)
-        assert heard.thinking == request.thinking or changed
+        # With a budget `max` is all the room there is, which may be the budget of another level.
+        assert heard.thinking == request.thinking or changed or request.thinking == "max"
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from llmwire.adapters.gemini import GeminiAdapter, VertexGeminiAdapter
-from llmwire.config import ModelConfig, ProviderConfig
+from llmwire.config import Dialect, ModelInfo, ProviderConfig
 from llmwire.errors import DecodeError
 
 STUDIO = ProviderConfig("google", "https://g.example/v1", "KEY", "gemini")
@@ -26,11 +27,13 @@ CLOUD = ProviderConfig("cloud", api_style="vertex-gemini", project_id="p", regio
     ],
 )  # fmt: skip
 def test_what_is_asked(adapter: Any, provider: ProviderConfig, url: str, auth: str) -> None:
-    first = adapter.prepare_model_list(provider)
+    first = adapter.prepare_models(provider)
     assert (first.method, first.url, first.auth) == ("GET", f"{url}?pageSize=1000", auth)
     assert first.body == b""
-    later = adapter.prepare_model_list(provider, "a&b=")
+    later = adapter.prepare_models(provider, "a&b=")
     assert later.url == f"{url}?pageSize=1000&pageToken=a%26b%3D"
+    none = replace(provider, dialect=Dialect(model_list=False))
+    assert adapter.prepare_models(none) is None
 
 
 def test_a_page_of_models() -> None:
@@ -42,13 +45,11 @@ def test_a_page_of_models() -> None:
         ],
         "nextPageToken": "next",
     }  # fmt: skip
-    page = GeminiAdapter().parse_model_list(json.dumps(listed).encode(), STUDIO)
-    wanted = ModelConfig(
-        "gemini-x", "google", temperature=None, context_window=1000, max_output_tokens=50
-    )
-    assert (page.models, page.next_page) == ((wanted,), "next")
+    page = GeminiAdapter().parse_models(json.dumps(listed).encode())
+    wanted = ModelInfo("gemini-x", 1000, 50)
+    assert (page.models, page.after) == ((wanted,), "next")
     cloud = {"publisherModels": [{"name": "publishers/google/models/gemini-y"}]}
-    page = VertexGeminiAdapter().parse_model_list(json.dumps(cloud).encode(), CLOUD)
-    assert ([m.name for m in page.models], page.next_page) == (["gemini-y"], "")
+    page = VertexGeminiAdapter().parse_models(json.dumps(cloud).encode())
+    assert ([m.name for m in page.models], page.after) == (["gemini-y"], "")
     with pytest.raises(DecodeError):
-        GeminiAdapter().parse_model_list(b'{"models":5}', STUDIO)
+        GeminiAdapter().parse_models(b'{"models":5}')

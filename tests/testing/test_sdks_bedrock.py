@@ -53,6 +53,21 @@ def runtime(server: LocalServer, request: Any) -> Iterator[Any]:
     client.close()
 
 
+def test_the_lists_of_the_control_plane() -> None:
+    with LocalServer(models=("one", "two")) as server:
+        client = boto3.client(
+            "bedrock",
+            region_name="us-east-1",
+            endpoint_url=server.url + "/bedrock",
+            aws_access_key_id="AKIDEXAMPLE",
+            aws_secret_access_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        )
+        models = client.list_foundation_models(byOutputModality="TEXT")["modelSummaries"]
+        assert [m["modelId"] for m in models] == ["one", "two"]
+        assert client.list_inference_profiles()["inferenceProfileSummaries"] == []
+        client.close()
+
+
 # --- boto3, Converse ----------------------------------------------------------------------------
 
 

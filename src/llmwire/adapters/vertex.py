@@ -27,6 +27,10 @@ class VertexAnthropicAdapter(AnthropicAdapter):
     key of `api_key_env_var` if one is named.
     """
 
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """Vertex AI lists no models of Anthropic's by this API."""
+        return None
+
     def _version(self, traits: ModelTraits) -> str:
         return OLD_VERSION if traits.version == "2023-06-01" else traits.version
 

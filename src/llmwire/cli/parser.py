@@ -63,7 +63,11 @@ def build_parser() -> argparse.ArgumentParser:
         "/exit leaves. /help lists the commands."
     )
 
-    _json(command("models", "show providers, models and which keys are set"))
+    models = command("models", "show providers, models and which keys are set")
+    models.add_argument(
+        "provider", nargs="?", metavar="PROVIDER", help="ask this provider which models it has"
+    )
+    _json(models)
 
     count = command("count", "count the tokens of a prompt, and say how they were counted")
     _prompt(count)

@@ -46,6 +46,7 @@ _BASES = {
     "reasoning": "/reasoning/v1",
     "gemini": "/gemini",
     "vertex-gemini": "/vertex-gemini",
+    "ollama": "/ollama",
     "bedrock-converse": "/bedrock",
     "bedrock-anthropic": "/bedrock-anthropic",
 }
@@ -64,16 +65,16 @@ class LocalServer:
     Queued replies are used up in order, one a request; then `default` answers, at first the
     offline model. `/openai/v1/chat/completions`, `/openai/v1/responses` (and input_tokens),
     `/anthropic/v1/messages` (and count_tokens), `/vertex/projects/...`,
-    `/reasoning/v1/chat/completions`, `/gemini/v1beta/models/...`,
+    `/reasoning/v1/chat/completions`, `/ollama/api/chat`, `/gemini/v1beta/models/...`,
     `/vertex-gemini/v1beta1/projects/...`, `/bedrock/model/.../converse` (and converse-stream) and
     `/bedrock-anthropic/model/.../invoke` speak their wires; bare `/v1/chat/completions`,
-    `/v1/responses`, `/v1/messages`, `/v1/models/...` and `/model/...` work too, as do `/health` and
-    the model lists.
+    `/v1/responses`, `/v1/messages`, `/api/chat`, `/v1/models/...` and `/model/...` work too, as do
+    `/health` and the model lists.
 
     - `host`, `port`: where it listens; port 0 takes a free one. Only 127.0.0.1 unless told.
     - `default`: what answers when nothing is queued (`Scripted`). It runs in the server's thread.
-    - `require_key`: the only key that is let in (`Authorization: Bearer`, `x-api-key` or
-      `x-goog-api-key`).
+    - `require_key`: the only key that is let in (`Authorization: Bearer`, `x-api-key`,
+      `api-key` or `x-goog-api-key`).
     - `models`: the names in the model lists; any model is answered.
     - `halves`: the wire formats by name, if not those of `SERVER_HALVES`.
     - `keep`: how many requests `requests` remembers, the newest.

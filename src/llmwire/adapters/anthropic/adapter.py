@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw, Struct
@@ -19,19 +20,22 @@ from ...request import LLMRequest
 from ...types import Adaptation, LLMChunk, Native
 from ..base import (
     Headers,
+    ModelPage,
     Pieces,
     PreparedRequest,
     StreamDecoder,
     canonical_body,
     canonical_json,
     decode_json,
+    endpoint_at,
     fixed_headers,
     scheme_at,
 )
+from ..listing import get, parse_models
 from . import settings, turns
 from .blocks import API
 from .decode import MessagesDecoder, issuer_of, parse_whole
-from .models import INTERLEAVED_BETA, ModelTraits, traits_of
+from .models import INTERLEAVED_BETA, NEWEST, ModelTraits, traits_of
 
 
 class Plan(Struct, frozen=True):
@@ -92,6 +96,23 @@ class AnthropicAdapter:
     def parse_count(self, body: bytes, request: LLMRequest) -> int:
         return decode_json(_COUNT, body, "the token count").input_tokens
 
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """None where the server has no such endpoint, as on Vertex AI."""
+        dialect = dialect_of(provider)
+        if not dialect.model_list:
+            return None
+        base = base_of(provider.address)
+        mark = f"&after_id={quote(after, safe='')}" if after else ""
+        version = dialect.anthropic_version or NEWEST.version
+        return replace(
+            get(f"/v1/models?limit=1000{mark}", base),
+            headers=fixed_headers(("accept", "application/json"), ("anthropic-version", version)),
+            auth=scheme_at(dialect, base, "bearer" if dialect.bearer else "x-api-key"),
+        )
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
+
     def parse_response(
         self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None
     ) -> LLMChunk:
@@ -144,14 +165,17 @@ class AnthropicAdapter:
                 provider=provider.name,
                 phase="prepare",
             )
+        own = "/v1/messages"
+        dialect, base = call.plan.dialect, base_of(provider.address)
+        path = f"{own}/count_tokens" if count else endpoint_at(dialect, own, request.model.name)
         return PreparedRequest(
             method="POST",
-            endpoint="/v1/messages/count_tokens" if count else "/v1/messages",
+            endpoint=path,
             headers=call.plan.headers,
             body=canonical_body(call.body),
-            base_url=base_of(provider.address),
+            base_url=base,
             adaptations=call.adaptations,
-            auth=scheme_at(provider.address, "bearer" if call.plan.dialect.bearer else "x-api-key"),
+            auth=scheme_at(dialect, base, "bearer" if dialect.bearer else "x-api-key"),
         )
 
     # --- the body ---------------------------------------------------------------------------------

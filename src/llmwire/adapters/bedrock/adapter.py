@@ -26,6 +26,7 @@ from ..anthropic import settings as claude
 from ..anthropic.models import ModelTraits, traits_of
 from ..base import (
     Headers,
+    ModelPage,
     PreparedRequest,
     StreamDecoder,
     canonical_body,
@@ -33,7 +34,7 @@ from ..base import (
     fixed_headers,
     scheme_at,
 )
-from . import encode, settings
+from . import encode, listing, settings
 from .blocks import API
 from .decode import ConverseDecoder, issuer_of, parse_whole
 from .models import Family, family_of, foundation_id, model_path
@@ -80,6 +81,13 @@ class BedrockConverseAdapter:
 
     def parse_count(self, body: bytes, request: LLMRequest) -> int:
         return decode_json(_COUNT, body, "the token count").input_tokens
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """None where it is not known whom to ask, as behind a private endpoint."""
+        return listing.prepare_models(provider, after)
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return listing.parse_models(body)
 
     def parse_response(
         self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None
@@ -133,7 +141,7 @@ def addressed(
         body=canonical_body(body),
         base_url=address,
         adaptations=notes,
-        auth=scheme_at(address),
+        auth=scheme_at(dialect_of(provider), address, "bearer"),
     )
 
 

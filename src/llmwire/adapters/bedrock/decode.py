@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from ...request import LLMRequest
 from ...types import (
     JSON,
     Adaptation,
+    DeltaKind,
     IncompleteReason,
     LLMChunk,
     Native,
@@ -25,23 +25,24 @@ from ...types import (
     Part,
     PartDelta,
     ReasoningPart,
-    Role,
     accumulate,
     load_json,
-    new_message,
 )
 from ..anthropic.blocks import CUT_REASONS, EMPTY_INPUT, readable
 from ..anthropic.decode import well_formed
 from ..base import canonical_json, chunk_of, decode_json
+from ..streaming import NOT_AN_EVENT
 from . import blocks
 from .blocks import API, SERVER_TOOL
-from .wire import ANSWER, EVENT, TEXT_EVENT, Delta, Event, Start
+from .framing import BinaryFraming
+from .pieces import DELTA, block_piece
+from .wire import ANSWER, EVENT, Delta, Event, Start
 
 _EVENTS = frozenset(
     (
         "messageStart",
         "contentBlockStart",
-        "contentBlockDelta",
+        DELTA,
         "contentBlockStop",
         "messageStop",
         "metadata",
@@ -141,7 +142,7 @@ class _Open:
         self.pieces: list[Any] = []  # what came of it and is said only when it is whole
 
 
-class ConverseDecoder:
+class ConverseDecoder(BinaryFraming):
     """All memory of one streamed reply.
 
     Texts and reasoning begin with their first delta. A tool call's end is told only when the next
@@ -161,51 +162,24 @@ class ConverseDecoder:
         "_provider",
         "_request",
         "_started",
-        "_text_at",
-        "done",
-        "keepalives",
     )  # fmt: skip
 
     def __init__(self, request: LLMRequest, provider: ProviderConfig | None) -> None:
-        self.keepalives = 0
-        self.done = False
+        super().__init__()
         self._frames = BinaryFrameDecoder()
         self._request = request
         self._provider = provider
         self._issuer = issuer_of(request, provider)
         self._open: dict[int, _Open] = {}
-        self._text_at = -1  # the block whose text is coming
         self._held: tuple[int, str] | None = None  # the last closed call: index, rest of its text
         self._cut: IncompleteReason | None = None
         self._notes: list[Adaptation] = []
         self._ended: Event | None = None  # messageStop
         self._started = False
 
-    def feed(self, data: bytes) -> Iterator[LLMChunk]:
-        if self.done:
+    def _finish(self, out: list[LLMChunk]) -> None:
+        if self._ended is not None and dialect_of(self._provider).stream_end != "done":
             return
-        for frame in self._frames.feed(data):
-            if self._text_at >= 0 and frame.event == "contentBlockDelta":
-                try:
-                    event = TEXT_EVENT.decode(frame.data)
-                except (msgspec.DecodeError, UnicodeError, RecursionError):
-                    pass
-                else:
-                    text = event.delta.text
-                    if event.content_block_index == self._text_at and text:
-                        piece = PartDelta(event.content_block_index, "text", text)
-                        yield LLMChunk(new_message(Role.assistant, (piece,)))
-                        continue
-            chunk = self._on_frame(frame)
-            if chunk is not None:
-                yield chunk
-            if self.done:
-                return
-
-    def finish(self) -> Iterable[LLMChunk]:
-        whole = self._ended is not None and dialect_of(self._provider).stream_end != "done"
-        if self.done or whole:
-            return ()
         if self._ended is not None:
             where = "after messageStop and before its metadata: the usage is missing"
         else:
@@ -219,22 +193,29 @@ class ConverseDecoder:
             phase="stream",
         )
 
-    def _on_frame(self, frame: BinaryFrame) -> LLMChunk | None:
+    def _on_binary(self, frame: BinaryFrame, out: list[LLMChunk]) -> None:
         if frame.kind != "event":
             raise frame_error(frame, self._request, self._provider, API)
-        if frame.event not in _EVENTS:
-            self.keepalives += 1
-            return None
+        name, data = frame.event, frame.data
+        piece = self._piece
+        if piece is not None and name == DELTA and (chunk := piece(data)) is not None:
+            out.append(chunk)
+            return
+        if name not in _EVENTS:
+            self._pings += 1
+            return
         try:
-            event = EVENT.decode(frame.data)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            event = decode_json(EVENT, well_formed(frame.data), f"the event {frame.event}")
-        return self._on_event(frame.event, event)
+            event = EVENT.decode(data)
+        except NOT_AN_EVENT:
+            event = decode_json(EVENT, well_formed(data), f"the event {name}")
+        chunk = self._on_event(name, event)
+        if chunk is not None:
+            out.append(chunk)
 
     def _on_event(self, kind: str, event: Event) -> LLMChunk | None:
         self._started = True
         index = event.content_block_index or 0
-        if kind == "contentBlockDelta":
+        if kind == DELTA:
             return None if event.delta is None else self._chunk(self._on_delta(index, event.delta))
         if kind == "contentBlockStart":
             return None if event.start is None else self._chunk(self._start(index, event.start))
@@ -259,10 +240,11 @@ class ConverseDecoder:
         parts = self._release()
         if index in self._open:
             parts += self._end(index)
-        self._text_at = -1
+        self._set_piece(None)
         call = start.tool_use
         if call is not None and call.type != SERVER_TOOL:
-            self._open[index] = _Open("tool_call")
+            opened = self._open[index] = _Open("tool_call")
+            self._set_piece(block_piece("tool_call", index, opened.pieces), DELTA)
             call_id, name = call.tool_use_id or None, call.name or ""
             parts.append(PartDelta(index, "tool_call", start=True, id=call_id, name=name))
         elif call is not None:
@@ -303,7 +285,7 @@ class ConverseDecoder:
             return self._gather(index, "image", delta.image.source)
         return []
 
-    def _text_like(self, index: int, kind: Any, text: str, **more: Any) -> list[Part]:
+    def _text_like(self, index: int, kind: DeltaKind, text: str, **more: Any) -> list[Part]:
         """Text or reasoning; the first piece opens the block."""
         if index in self._open:
             self._expect(index, kind)
@@ -311,8 +293,8 @@ class ConverseDecoder:
                 more.pop("native", None)
             return [PartDelta(index, kind, text, **more)]
         parts = self._release()
-        self._open[index] = _Open(kind)
-        self._text_at = index if kind == "text" else -1
+        opened = self._open[index] = _Open(kind)
+        self._set_piece(block_piece(kind, index, opened.pieces), DELTA)
         return [*parts, PartDelta(index, kind, text, True, **more)]
 
     def _gather(self, index: int, kind: str, *pieces: Any) -> list[Part]:
@@ -341,8 +323,7 @@ class ConverseDecoder:
 
     def _end(self, index: int) -> list[Part]:
         opened = self._open.pop(index, None)
-        if index == self._text_at:
-            self._text_at = -1
+        self._set_piece(None)
         if opened is None:
             return []
         kind = opened.kind

@@ -19,10 +19,10 @@ from msgspec.structs import replace
 from ...config import ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, DecodeError, NotFoundError
-from ...eventstream import CONTENT_TYPE, BinaryFrameDecoder, event_frame
+from ...eventstream import CONTENT_TYPE, BinaryFrame, BinaryFrameDecoder, event_frame
 from ...providers import dialect_of
 from ...request import LLMRequest
-from ...sse import SSEDecoder
+from ...sse import Frame, SSEDecoder
 from ...types import LLMChunk, accumulate
 from ..anthropic import AnthropicAdapter, AnthropicServer
 from ..anthropic import hear as messages
@@ -31,15 +31,17 @@ from ..anthropic.decode import MessagesDecoder
 from ..anthropic.models import ModelTraits
 from ..base import (
     Headers,
+    ModelPage,
     PreparedRequest,
     ServerRequest,
     StreamDecoder,
     canonical_body,
     canonical_json,
 )
-from . import errors
+from . import errors, listing
 from .adapter import BedrockConverseAdapter, addressed
 from .decode import frame_error
+from .framing import BinaryFraming
 from .hear import plain_body, refusal
 from .models import foundation_id, model_path
 
@@ -78,6 +80,13 @@ class BedrockAnthropicAdapter(AnthropicAdapter):
 
     def parse_count(self, body: bytes, request: LLMRequest) -> int:
         return BedrockConverseAdapter().parse_count(body, request)
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """As Converse's list, of Anthropic's models only."""
+        return listing.prepare_models(provider, after, "anthropic")
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return listing.parse_models(body, "anthropic")
 
     def parse_response(
         self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None
@@ -127,7 +136,7 @@ class _Chunk(Struct, gc=False):
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
-class InvokeDecoder(MessagesDecoder):
+class InvokeDecoder(BinaryFraming, MessagesDecoder):
     """All memory of one streamed reply: the frames' payloads are events of the Messages API."""
 
     __slots__ = ("_frames",)
@@ -136,21 +145,17 @@ class InvokeDecoder(MessagesDecoder):
         super().__init__(request, provider)
         self._frames = BinaryFrameDecoder()
 
-    def feed(self, data: bytes) -> Iterator[LLMChunk]:
-        for frame in self._frames.feed(data):
-            if self.done:
-                return
-            if frame.kind != "event":
-                raise frame_error(frame, self._request, self._provider, self._issuer.api)
-            if frame.event != "chunk":
-                continue
-            event = _event_of(frame.data)
-            if self._text_at >= 0:  # a piece of text, nearly always
-                chunk = self._text_of(event)
-                if chunk is not None:
-                    yield chunk
-                    continue
-            yield from super().feed(_as_sse(event))
+    def _on_binary(self, frame: BinaryFrame, out: list[LLMChunk]) -> None:
+        if frame.kind != "event":
+            raise frame_error(frame, self._request, self._provider, self._issuer.api)
+        if frame.event != "chunk":
+            return
+        event = _event_of(frame.data)
+        piece = self._piece
+        if piece is not None and (chunk := piece(event)) is not None:
+            out.append(chunk)
+        else:
+            self._on_frame(Frame(event), out)
 
 
 def _event_of(payload: bytes) -> bytes:
@@ -162,13 +167,6 @@ def _event_of(payload: bytes) -> bytes:
             body_excerpt=payload[:200].decode("utf-8", "replace"),
             phase="stream",
         ) from None
-
-
-def _as_sse(event: bytes) -> bytes:
-    """An event, framed as `MessagesDecoder` takes it."""
-    if b"\n" in event or b"\r" in event:  # white space between the tokens of its JSON
-        event = event.replace(b"\r", b" ").replace(b"\n", b" ")
-    return b"data: " + event + b"\n\n"
 
 
 # --- the server ---------------------------------------------------------------------------------

@@ -100,18 +100,6 @@ class Answer(Struct, rename="camel"):
     wrapped: JSON = msgspec.field(name="Output", default=None)
 
 
-class TextDelta(Struct, gc=False):
-    text: str
-
-
-class TextEvent(Struct, gc=False, rename="camel"):
-    """A piece of text: nearly every event. Any other is refused."""
-
-    content_block_index: int
-    delta: TextDelta
-
-
-TEXT_EVENT = msgspec.json.Decoder(TextEvent)
 EVENT = msgspec.json.Decoder(Event)
 ANSWER = msgspec.json.Decoder(Answer)
 CITATIONS = msgspec.json.Decoder(CitationsContent)

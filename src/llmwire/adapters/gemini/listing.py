@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from ...config import ModelConfig, ProviderConfig
-from ..base import decode_json
+from ...config import ModelInfo
+from ..base import ModelPage, decode_json
 
 
 class _Model(Struct, rename="camel"):
@@ -25,26 +25,17 @@ class _Models(Struct, rename="camel"):
 _MODELS = msgspec.json.Decoder(_Models)
 
 
-class ModelPage(Struct, frozen=True):
-    """One page of a model list; `next_page` is "" on the last one."""
-
-    models: tuple[ModelConfig, ...]
-    next_page: str = ""
-
-
-def parse_page(body: bytes, provider: ProviderConfig) -> ModelPage:
+def parse_models(body: bytes) -> ModelPage:
     """The models that can be talked to (others embed or draw), with their limits.
 
     Raises `DecodeError` for what is no list.
     """
     page = decode_json(_MODELS, body, "the list of models")
     found = [
-        ModelConfig(
+        ModelInfo(
             model.name.removeprefix("publishers/google/").removeprefix("models/"),
-            provider.name,
-            temperature=None,
-            context_window=model.input_token_limit,
-            max_output_tokens=model.output_token_limit,
+            model.input_token_limit,
+            model.output_token_limit,
         )
         for model in (*page.models, *page.publisher_models)
         if "generateContent" in (model.supported_generation_methods or ("generateContent",))

@@ -15,9 +15,11 @@ from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError
 from ...folding import ChunkBuilder, close_open_parts
 from ...memory import Memory
+from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import PreparedRequest, fixed_headers, scheme_at
+from ..base import ModelPage, PreparedRequest, endpoint_at, fixed_headers, scheme_at
+from ..listing import compatible_list, parse_models
 from .encode import prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
@@ -46,16 +48,17 @@ class OpenAIAdapter:
     ) -> PreparedRequest:
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
+        dialect, address = dialect_of(provider), provider.address
         body, adaptations = prepare_body(request, provider, self.api, memory)
         accept = "text/event-stream" if request.stream else "application/json"
         return PreparedRequest(
             "POST",
-            self.endpoint,
+            endpoint_at(dialect, self.endpoint, request.model.name),
             fixed_headers(("Content-Type", "application/json"), ("Accept", accept)),
             body,
-            provider.address,
+            address,
             adaptations,
-            scheme_at(provider.address),
+            scheme_at(dialect, address, "bearer"),
         )
 
     def parse_response(
@@ -83,6 +86,12 @@ class OpenAIAdapter:
             e.partial = close_open_parts(builder.result(), "error")
             raise
         return builder.result()
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        return compatible_list(provider)
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
 
     def parse_error(
         self,

@@ -18,8 +18,9 @@ from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import JSON, Adaptation, AvailableTool, Native
 from ..base import Pieces, canonical_body, canonical_json
+from .families import traits_at
 from .messages import Manner, MessageWriter
-from .models import ModelTraits, traits_of
+from .models import ModelTraits
 
 EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
 
@@ -57,7 +58,8 @@ def prepare_body(
 
 def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) -> Settings:
     log = Log()
-    dialect, traits = dialect_of(provider), traits_of(request.model.name)
+    dialect = dialect_of(provider)
+    traits = traits_at(dialect, request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
     add_tools(body, request, dialect, log)
     level = add_thinking(body, request, dialect, traits, log)
@@ -94,6 +96,7 @@ def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) ->
         takes_developer(dialect, traits),
         not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
     )
+    body.update(dialect.body)
     head = canonical_json(body)[:-1] + b',"messages":'
     return Settings(body, head, log.done(), manner)
 
@@ -236,6 +239,9 @@ def add_thinking(
     elif level != asked:
         log.add("clamped", "thinking", "the model has no such level", asked, level)
     said = _say_level(body, level, control, levels)
+    if level != "off" and dialect.thinking_extra:
+        place = body["thinking"] if control in ("thinking_type", "adaptive") else body
+        place.update(dialect.thinking_extra)
     if said is not None:
         log.add("substituted", "thinking", "the server takes on or off only", asked, said)
     return level
@@ -257,6 +263,9 @@ def _say_level(
     elif control == "enable_thinking":
         body["enable_thinking"] = on
         return "enabled" if on else None
+    elif control == "adaptive":
+        body["thinking"] = {"type": "adaptive" if on else "disabled"}
+        return "adaptive" if on else None
     elif control == "thinking_type":
         body["thinking"] = {"type": "enabled" if on else "disabled"}
         if on and levels is None:

@@ -82,14 +82,21 @@ class MessageWriter:
         self, messages: tuple[LLMMessage, ...], memory: Memory | None = None
     ) -> Encoded:
         """Raises `UnsupportedError` with the path of what this wire can't say."""
-        return written(messages, self._manner, memory, self._write, self._write)
+        return written(messages, self._manner, memory, self._write, self._write_end)
 
-    def _write(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
+    def _write_end(self, messages: Sequence[LLMMessage], before: Encoded) -> Encoded:
+        return self._write(messages, before, self._dialect.prefill)
+
+    def _write(
+        self, messages: Sequence[LLMMessage], before: Encoded, prefill: str = "plain"
+    ) -> Encoded:
         log = self._log = Log(before.count, before.calls)
         fitted = self._fitted(messages)
         if before.count and (not fitted or fitted[0].role is not ASSISTANT):
             raise ReachesBack
         entries = [*map(self._entry, fitted)]
+        if prefill != "plain" and entries and entries[-1]["role"] == "assistant":
+            entries[-1][prefill] = True
         return before.after(len(messages), canonical_json(entries), log)
 
     def _fitted(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
@@ -160,8 +167,8 @@ class MessageWriter:
                     self._log.add("dropped", f"{path}.is_error", "the wire has no word for it")
             else:
                 self._check_part(message.role, part, path)
-        if message.role is TOOL and message.tool_call_id is None:
-            _refuse(here, "a tool message that does not name the call it answers")
+        if message.role is TOOL and not message.parts:
+            _refuse(here, "a tool message without a result")
         if message.role is Role.developer and not self._manner.developer:
             reason = "the target has no such role"
             self._log.add("substituted", f"{here}.role", reason, "developer", "system")

@@ -26,12 +26,10 @@ from ...types import (
     LLMUsage,
     Native,
     Part,
-    PartDelta,
-    Role,
     StopInfo,
-    new_message,
 )
 from ..base import chunk_of
+from ..streaming import piece_chunk
 from .items import API, item_id, sound, well_formed
 from .output import Output
 from .usage import CUT, stop_of, usage_of
@@ -82,7 +80,7 @@ class ReplyReader:
         if piece is None or not text:
             return None
         piece.sent += len(text)
-        return LLMChunk(new_message(Role.assistant, (PartDelta(piece.index, piece.kind, text),)))
+        return piece_chunk(piece.index, piece.kind, text)
 
     def decode(self, data: bytes) -> Event | None:
         """An event; None for JSON that is none. Raises `DecodeError` for what is no JSON."""
