@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from .adapters import ADAPTERS
 from .adapters.base import Headers, PreparedRequest, Remembering, TokenCounter
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
+from .aws import AWSCredentials
 from .clocks import Watch
 from .config import ModelConfig, ModelInfo, ProviderConfig, ThinkingLevel, Timeouts
 from .errors import (
@@ -169,6 +170,7 @@ class GenericBackend:
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
+        self._aws = AWSCredentials()
         self._remembering = self.adapter if isinstance(self.adapter, Remembering) else None
         self._memory = Memory()
         self._known: dict[tuple[int, str], _Known] = {}
@@ -307,7 +309,9 @@ class GenericBackend:
             extra = Headers(self.provider.extra_headers, extra_headers)
             if any(name in extra for name in _CREDENTIALS):
                 prepared = replace(prepared, auth="none")
-            headers = await authorize(prepared, self.provider, tokens=self._tokens)
+            elif scheme == "aws":  # its signature covers the caller's headers too
+                prepared = replace(prepared, headers=prepared.headers.replaced(extra))
+            headers = await authorize(prepared, self.provider, tokens=self._tokens, aws=self._aws)
             headers = Headers(_USER_AGENT, headers, extra)
         except ValueError as e:
             raise ConfigError(f"provider {self.provider.name!r}: {e}") from None
