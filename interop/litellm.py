@@ -43,6 +43,47 @@ BEHIND = {
 }
 """What it speaks to us: its words for a model, and the base address it is given."""
 
+NO_STOP = "LiteLLM asks over Responses, which has no stop sequences"
+NO_SUMMARY = "LiteLLM asks for reasoning and for no summary of it"
+NO_THINKING = "LiteLLM drops thinkingConfig before any but Gemini"
+CLOSED = "LiteLLM says `{}` in place of a call that was cut, as whole as any"
+NOT_THERE: dict[tuple[str, str, str], str] = {
+    # what is behind, what is in front, the check
+    ("*", "*", "cancel"): "LiteLLM keeps its connections, whoever listens",
+    ("*", "openai-responses", "stop"): "Responses has no stop sequences",
+    ("openai", "openai", "stop"): "gpt-5.1 takes no stop sequences, and LiteLLM knows it",
+    ("openai", "gemini", "stop"): "gpt-5.1 takes no stop sequences, and LiteLLM knows it",
+    ("openai", "anthropic", "stop"): NO_STOP,
+    ("openai-responses", "*", "stop"): NO_STOP,
+    ("openai", "anthropic", "thinking"): NO_SUMMARY,
+    ("openai-responses", "openai", "thinking"): NO_SUMMARY,
+    ("openai-responses", "anthropic", "thinking"): NO_SUMMARY,
+    ("reasoning", "anthropic", "thinking"): "LiteLLM passes on the first piece of a thought alone",
+    ("openai", "gemini", "thinking"): NO_THINKING,
+    ("openai-responses", "gemini", "thinking"): NO_THINKING,
+    ("anthropic", "gemini", "thinking"): NO_THINKING,
+    ("reasoning", "gemini", "thinking"): NO_THINKING,
+    ("reasoning", "gemini", "tools"): "LiteLLM makes ids of calls that Mistral refuses",
+    ("reasoning", "gemini", "tools streamed"): "LiteLLM makes ids of calls that Mistral refuses",
+    ("*", "gemini", "counting"): "LiteLLM counts no generateContentRequest, so no tools",
+    ("gemini", "openai-responses", "counting"): "LiteLLM lacks a package to count for Gemini",
+    ("gemini", "anthropic", "counting"): "LiteLLM lacks a package to count for Gemini",
+    ("anthropic", "openai-responses", "cut call"): CLOSED,
+    ("openai", "gemini", "cut call"): CLOSED,
+    ("openai-responses", "gemini", "cut call"): CLOSED,
+    ("anthropic", "gemini", "cut call"): CLOSED,
+    ("reasoning", "gemini", "cut call"): CLOSED,
+    (
+        "gemini",
+        "openai",
+        "cut call",
+    ): "LiteLLM breaks at a call of Gemini's that has no arguments yet",
+    ("gemini", "openai-responses", "cut call"): (
+        "LiteLLM breaks at a call of Gemini's that has no arguments yet"
+    ),
+}
+
+
 ANSWERS = Answers(
     hello=r"You asked: \"Hi\".* messages? and no tools\.",
     call={"city": "Oslo", "days": 1, "warm": True},
@@ -107,6 +148,11 @@ def peers() -> Iterator[list[Peer]]:
                     ProviderConfig("litellm", url + BASES[wire], KEY, wire),
                     f"via-{inner}",
                     ANSWERS,
+                    lacks={
+                        check: why
+                        for (behind_it, before_it, check), why in NOT_THERE.items()
+                        if behind_it in ("*", inner) and before_it in ("*", wire)
+                    },
                     counts_by="probe" if wire == "openai" else "endpoint",
                     counts_exactly=wire in ("openai", inner),
                 )

@@ -25,6 +25,7 @@ from .types import (
     PartDelta,
     ReasoningPart,
     RefusalPart,
+    Retry,
     StopInfo,
     TextPart,
     ToolCall,
@@ -173,6 +174,7 @@ def piece_of(chunk: LLMChunk) -> PartDelta | None:
         or chunk.correlation_id is not None
         or chunk.adaptations
         or chunk.output is not None
+        or chunk.retries
     ):
         return None
     return part
@@ -204,6 +206,7 @@ def joined(a: LLMChunk, b: LLMChunk) -> LLMChunk:
                 a.correlation_id,
                 a.adaptations,
                 a.output,
+                a.retries,
             )
     builder = ChunkBuilder()
     builder.add(a)
@@ -259,6 +262,7 @@ class ChunkBuilder:
         "_output",
         "_parts",
         "_response_id",
+        "_retries",
         "_stop",
         "_tail",
         "_tail_at",
@@ -282,6 +286,7 @@ class ChunkBuilder:
         self._correlation_id: str | None = None
         self._adaptations: list[Adaptation] = []
         self._output: Any = None
+        self._retries: list[Retry] = []
 
     def add(self, chunk: LLMChunk) -> None:
         """Joins a chunk to the right. Raises `ValueError` if the roles differ."""
@@ -311,6 +316,8 @@ class ChunkBuilder:
             self._adaptations.extend(chunk.adaptations)
         if chunk.output is not None:
             self._output = chunk.output
+        if chunk.retries:
+            self._retries.extend(chunk.retries)
 
     def _join_tail(self) -> None:
         if self._tail:
@@ -364,6 +371,7 @@ class ChunkBuilder:
             self._correlation_id,
             tuple(self._adaptations),
             self._output,
+            tuple(self._retries),
         )
 
 
@@ -384,4 +392,5 @@ def close_open_parts(chunk: LLMChunk, reason: IncompleteReason = "cut") -> LLMCh
         chunk.correlation_id,
         chunk.adaptations,
         chunk.output,
+        chunk.retries,
     )

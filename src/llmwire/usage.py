@@ -104,6 +104,21 @@ class StopInfo(Struct, frozen=True, gc=False, omit_defaults=True):
     details: dict[str, Any] | None = None
 
 
+class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
+    """An attempt that failed, and after which the call was tried again."""
+
+    error: str
+    """The class of the error: `RateLimitError`."""
+    message: str
+    provider: str = ""
+    model: str = ""
+    status: int | None = None
+    delay: float = 0.0
+    """Seconds waited before the next attempt."""
+    usage: LLMUsage | None = None
+    """Tokens that the failed attempt reported: they are billed beside those of the reply."""
+
+
 class Adaptation(Struct, frozen=True, gc=False, omit_defaults=True):
     """Something that was asked for, or came, and was changed for a wire. Never silent."""
 

@@ -14,7 +14,8 @@ _CUT: dict[StopReason, IncompleteReason] = {
     "context_window": "length",
     "content_filter": "content_filter",
 }
-"""Stops that cut a call short."""
+"""Stops that cut the last call short, even if its text happens to be an object: gateways close the
+JSON of a call that was cut, or say `{}` in its place."""
 
 
 class Call:
@@ -108,7 +109,7 @@ class CallCollector:
         cut = _CUT.get(reason)
         for call in self._calls:
             incomplete: IncompleteReason | None = None
-            if cut is not None and not call.closed and (call is self._calls[-1] or not call.whole):
+            if cut is not None and (call is self._calls[-1] or not call.whole):
                 incomplete = cut
             elif not call.name:
                 incomplete = "invalid_json"

@@ -32,7 +32,6 @@ class ResponsesDecoder(EventStreamDecoder):
         self._reader = ReplyReader(request, provider)
         self._started = False
         self._plain: list[bytes] | None = None  # a body that is no event stream
-        self._set_piece(self._reader.read_delta)
 
     def _read(self, data: bytes, out: list[LLMChunk], tried: bool) -> None:
         if not self._started and (rest := data.lstrip(_BLANK)):
@@ -56,8 +55,8 @@ class ResponsesDecoder(EventStreamDecoder):
             self._pings += 1
         if reader.failure is not None:
             raise reader.failure
-        if name.endswith(".delta"):  # one seldom comes alone
-            self._set_piece(reader.read_delta, name)
+        if not name or name.endswith(".delta"):  # one seldom comes alone
+            self._set_piece(reader.continuing(), name)
 
     def _event(self, data: bytes, name: str, stray: bool) -> Event | None:
         """The event of a frame; None for one that says nothing."""
