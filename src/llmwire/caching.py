@@ -27,6 +27,7 @@ from .types import (
     Part,
     Role,
     TextPart,
+    ToolCall,
     ToolResultPart,
 )
 
