@@ -323,6 +323,13 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True):
     """In tokens, input and output together."""
     max_output_tokens: int | None = None
     """The most the model can write. Used where a wire demands a limit and the call has none."""
+    cache_read_price: float | None = None
+    cache_write_price: float | None = None
+    """Of writes with the wire's shorter lifetime: 5 or 30 minutes."""
+    cache_write_long_price: float | None = None
+    """Of writes with its longer lifetime: 1 or 12 hours."""
+    vision: bool | None = None
+    """Whether the model sees images. None: what the catalogue says."""
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -18,6 +18,10 @@ from .terminal import Terminal, safe
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    if args.catalogue:
+        from . import known
+
+        return known.run(args, terminal)
     if args.provider is not None:
         return _listed(args, terminal)
     settings = load_settings()

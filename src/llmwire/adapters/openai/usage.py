@@ -60,6 +60,7 @@ def usage_of(
     *,
     reasoning_outside_output: bool = False,
     provenance: Literal["reported", "partial"] = "reported",
+    service_tier: object = None,
 ) -> LLMUsage | None:
     """The tokens that a usage object reports; None for an empty one.
 
@@ -87,7 +88,11 @@ def usage_of(
     uncached = None
     if prompt is not None and read is not None:
         uncached = max(0, prompt - read - (write or 0))
-    return LLMUsage(prompt, output, uncached, read, write, None, None, reasoning, provenance, raw)
+    tier = service_tier if isinstance(service_tier, str) and service_tier else None
+    return LLMUsage(
+        prompt, output, uncached, read, write, None, None, reasoning, provenance, raw,
+        None, None, None, tier,
+    )  # fmt: skip
 
 
 def _count(obj: dict[str, Any], key: str) -> int | None:
