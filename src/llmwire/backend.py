@@ -32,13 +32,9 @@ OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
 T = TypeVar("T")
 
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
-<<<<<<< HEAD
-_CREDENTIALS = ("authorization", "x-api-key", "api-key")
+_CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
 _MAX_PAGES = 100
 """How much of a list of models is asked for: far more than any provider has."""
-=======
-_CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
->>>>>>> main
 _MAX_REMEMBERED = 64
 """How many sets of headers are kept ready; a backend has a handful, one a wire format and form."""
 

@@ -59,10 +59,10 @@ _ROUNDS = 50  # and two a message: each makes an edit, and no edit makes work fo
 class Finding(Struct, frozen=True, omit_defaults=True):
     """One thing that can't go to the target as it is, and what goes instead.
 
-    `kind`: `pairing` of calls and results, `id` of a call, state that is `foreign`, `thinking`
-    that does not go back, `empty` turns and texts, `incomplete` calls and pieces, `order` of roles
-    (who begins, who ends, who follows whom), `media` that the model or the wire does not take, and
-    other `content`.
+    `kind`: `pairing` of calls and results, `id` of a call, state that is `foreign` or missing,
+    `thinking` that does not go back, `empty` turns and texts, `incomplete` calls and pieces, `order`
+    of roles (who begins, who ends, who follows whom), `media` that the model or the wire does not
+    take, and other `content`.
     """
 
     kind: FindingKind
@@ -125,7 +125,7 @@ class _Check:
         self.issuer = Native(self.adapter.api, provider.name, request.model.name)
         self.dialect = dialect_of(provider)
         self.findings: list[Finding] = []
-        self.draft = Draft(request.messages)
+        self.draft = Draft(request.messages, self.issuer)
 
     def run(self) -> None:
         facts = facts_of(self.request.model, self.provider.name)
@@ -295,14 +295,17 @@ class _Check:
             kind = self.kind(at, record.action)
         if edit is not None:
             edit = replace(edit, path=path)
-        return Finding(kind or "content", path, record.reason, self.severity(record, at), edit)
+        kind = kind or "content"
+        return Finding(kind, path, record.reason, self.severity(record, at, kind), edit)
 
-    def severity(self, record: Adaptation, at: Target | None) -> Severity:
+    def severity(self, record: Adaptation, at: Target | None, kind: FindingKind) -> Severity:
         """A note, unless the target hears something else than was said."""
         if at is None or at.field in ("id", "role", "detail"):
             return "note"
         part = self.draft.part_at(at)
         if isinstance(part, ReasoningPart | OpaquePart):
+            return "note"
+        if kind == "foreign" and record.action == "added":
             return "note"
         if isinstance(part, TextPart) and at.field is None and record.action == "dropped":
             return "warning" if part.text.strip() else "note"
@@ -324,7 +327,7 @@ class _Check:
             return "thinking" if thought and not blank else "empty"
         if isinstance(part, ReasoningPart):
             return "thinking"
-        if isinstance(part, OpaquePart | CompactionPart):
+        if isinstance(part, OpaquePart | CompactionPart) or action == "added":
             return "foreign"
         if isinstance(part, ImagePart | AudioPart | FilePart):
             return "media"

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from llmwire.adapters.gemini import GeminiAdapter, VertexGeminiAdapter
-from llmwire.config import ModelConfig, ProviderConfig
+from llmwire.adapters.listing import LISTINGS
+from llmwire.config import ProviderConfig
 from llmwire.errors import DecodeError
 
 STUDIO = ProviderConfig("google", "https://g.example/v1", "KEY", "gemini")
@@ -42,13 +43,12 @@ def test_a_page_of_models() -> None:
         ],
         "nextPageToken": "next",
     }  # fmt: skip
-    page = GeminiAdapter().parse_model_list(json.dumps(listed).encode(), STUDIO)
-    wanted = ModelConfig(
-        "gemini-x", "google", temperature=None, context_window=1000, max_output_tokens=50
-    )
-    assert (page.models, page.next_page) == ((wanted,), "next")
+    (model,), token = LISTINGS["gemini"].parse_models(json.dumps(listed).encode(), STUDIO)
+    assert (model.name, model.context_window, model.max_output_tokens) == ("gemini-x", 1000, 50)
+    assert token == "next"
     cloud = {"publisherModels": [{"name": "publishers/google/models/gemini-y"}]}
-    page = VertexGeminiAdapter().parse_model_list(json.dumps(cloud).encode(), CLOUD)
-    assert ([m.name for m in page.models], page.next_page) == (["gemini-y"], "")
+    (model,), token = LISTINGS["vertex-gemini"].parse_models(json.dumps(cloud).encode(), CLOUD)
+    assert (model.name, token) == ("gemini-y", None)
+    assert LISTINGS["gemini"].parse_models(b"{}", STUDIO) == ((), None)
     with pytest.raises(DecodeError):
-        GeminiAdapter().parse_model_list(b'{"models":5}', STUDIO)
+        LISTINGS["gemini"].parse_models(b'{"models":5}', STUDIO)

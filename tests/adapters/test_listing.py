@@ -150,8 +150,6 @@ def test_bytes_that_are_no_json(style: str) -> None:
         ("openai-responses", "https://a/v1", "https://a/v1/models"),
         ("anthropic", "https://a", "https://a/v1/models?limit=1000"),
         ("anthropic", "https://a/v1", "https://a/v1/models?limit=1000"),
-        ("gemini", "https://a", "https://a/v1beta/models?pageSize=1000"),
-        ("gemini", "https://a/v1", "https://a/v1/models?pageSize=1000"),
     ],
 )
 def test_the_address(style: str, base: str, url: str) -> None:
@@ -161,7 +159,7 @@ def test_the_address(style: str, base: str, url: str) -> None:
         LISTINGS[style].prepare_models(ProviderConfig("p", api_style=style), None)
 
 
-@pytest.mark.parametrize("wire", ["openai", "openai-responses", "anthropic", "reasoning"])
+@pytest.mark.parametrize("wire", ["openai", "openai-responses", "anthropic", "reasoning", "gemini"])
 async def test_a_server_is_asked_for_its_models(wire: str) -> None:
     with LocalServer() as server:
         async with GenericBackend(provider=server.provider(wire)) as backend:

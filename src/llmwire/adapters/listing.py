@@ -18,11 +18,12 @@ from ..config import ProviderConfig, ThinkingLevel
 from ..errors import ConfigError, DecodeError
 from ..pricing import Prices
 from ..providers import dialect_of
+from . import ADAPTERS
 from .base import AuthScheme, Headers, PreparedRequest, decode_json
 
 SOURCE = "models endpoint"
 _JSON: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-_PAGE = 1000  # the most that Anthropic and Google give at once
+_PAGE = 1000  # the most that Anthropic gives at once
 
 
 class Listing(Protocol):
@@ -162,33 +163,43 @@ def _supported(holder: dict[str, Any], name: str) -> bool | None:
 
 
 class GeminiListing:
-    """`GET /models`, of the version of the API that the address names (without one, v1beta)."""
+    """The list at AI Studio and at Vertex AI, where the adapter says it is."""
+
+    def __init__(self, style: str) -> None:
+        self._style = style
 
     def prepare_models(self, provider: ProviderConfig, after: str | None) -> PreparedRequest:
-        base = _base(provider)
-        version = "" if base.rpartition("/")[2].startswith("v1") else "/v1beta"
-        page = f"&pageToken={quote(after, safe='')}" if after else ""
-        return _get(provider, base, f"{version}/models?pageSize={_PAGE}{page}", "x-goog-api-key")
+        adapter: Any = ADAPTERS[self._style]
+        prepared: PreparedRequest = adapter.prepare_model_list(provider, after or "")
+        return prepared
 
     def parse_models(
         self, body: bytes, provider: ProviderConfig
     ) -> tuple[tuple[ModelFacts, ...], str | None]:
+        """Those that can be talked to; others embed or draw."""
         data = decode_json(_JSON, body, "the list of models")
         if not isinstance(data, dict):
             raise DecodeError("the list of models is no object", phase="response")
-        models = tuple(
-            _facts(
-                e["name"].removeprefix("models/"),
-                provider.name,
-                display_name=_text(e, "displayName"),
-                context_window=_positive(e.get("inputTokenLimit")),
-                max_output_tokens=_positive(e.get("outputTokenLimit")),
-                thinks=_flag(e.get("thinking")),
-            )
-            for e in _entries(data.get("models"), "name")
-        )
+        entries = _entries(data.get("models", data.get("publisherModels", [])), "name")
+        models = tuple(_gemini(e, provider.name) for e in entries if _talks(e))
         token = data.get("nextPageToken")
-        return models, token if isinstance(token, str) and token and models else None
+        return models, token if isinstance(token, str) and token else None
+
+
+def _talks(entry: dict[str, Any]) -> bool:
+    methods = entry.get("supportedGenerationMethods")
+    return not isinstance(methods, list) or "generateContent" in methods
+
+
+def _gemini(entry: dict[str, Any], provider: str) -> ModelFacts:
+    return _facts(
+        entry["name"].removeprefix("publishers/google/").removeprefix("models/"),
+        provider,
+        display_name=_text(entry, "displayName"),
+        context_window=_positive(entry.get("inputTokenLimit")),
+        max_output_tokens=_positive(entry.get("outputTokenLimit")),
+        thinks=_flag(entry.get("thinking")),
+    )
 
 
 LISTINGS: Mapping[str, Listing] = {
@@ -196,9 +207,10 @@ LISTINGS: Mapping[str, Listing] = {
     "reasoning": OpenAIListing(),
     "openai-responses": OpenAIListing(),
     "anthropic": AnthropicListing(),
-    "gemini": GeminiListing(),
+    "gemini": GeminiListing("gemini"),
+    "vertex-gemini": GeminiListing("vertex-gemini"),
 }
-"""By wire format. Vertex AI and Bedrock list models at other addresses, with other rights."""
+"""By wire format. What else is on Vertex AI and Bedrock is listed elsewhere, with other rights."""
 
 
 # --- reading what may be anything ---------------------------------------------------------------

@@ -26,7 +26,6 @@ from ...types import LLMChunk
 from ..base import AuthScheme, PreparedRequest, canonical_json, decode_json, fixed_headers
 from ..google import HOSTS, project_place
 from .encode import prepare_body
-from .listing import ModelPage, parse_page
 from .models import API
 from .reply import ReplyReader
 from .stream import GeminiStreamDecoder, is_reply
@@ -131,16 +130,12 @@ class GeminiAdapter:
     # --- models ---
 
     def prepare_model_list(self, provider: ProviderConfig, page: str = "") -> PreparedRequest:
-        """The request for a page of the model list: the first, or the one after a `ModelPage`."""
+        """The request for a page of the model list: the first, or the one with this token."""
         base, _, auth = self._root(provider)
         query = f"?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(page, safe='')}" if page else "")
         base, endpoint = self._split(base, f"/{self.model_list}{query}")
         headers = fixed_headers(("Accept", "application/json"))
         return PreparedRequest("GET", endpoint, headers, b"", base, (), auth)
-
-    def parse_model_list(self, body: bytes, provider: ProviderConfig) -> ModelPage:
-        """Raises `DecodeError` for what is no list."""
-        return parse_page(body, provider)
 
     # --- addresses ---
 
