@@ -33,9 +33,12 @@ WIRES = {
     "anthropic": "Anthropic Messages",
     "vertex-anthropic": "Claude on Vertex AI",
     "reasoning": "Mistral's chat: Chat Completions with thinking inside the content",
+    "ollama": "Ollama's own chat, as JSON lines",
     "openai-responses": "Responses, of OpenAI and of servers with such an endpoint",
     "gemini": "Gemini's generateContent, at AI Studio",
     "vertex-gemini": "Gemini on Vertex AI",
+    "bedrock-converse": "Amazon Bedrock's Converse, for all its models",
+    "bedrock-anthropic": "Claude on Amazon Bedrock, over InvokeModel",
 }
 """What a wire format is called among people; a new one needs a name here."""
 

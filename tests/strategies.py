@@ -141,6 +141,7 @@ chunks = st.builds(
     st.none() | words,
     st.none() | words,
     st.lists(adaptations, max_size=1).map(tuple),
+    st.none() | st.integers(0, 3),
 )
 """Chunks as no decoder would send them: the algebra has to hold all the same."""
 

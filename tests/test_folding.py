@@ -186,6 +186,33 @@ def test_the_newest_report_wins() -> None:
     assert (total.response_id, total.model, total.correlation_id) == ("r", "m", "c")
 
 
+def test_the_newest_value_wins_and_stays() -> None:
+    valued = LLMChunk(output=[1])
+    assert (valued + chunk(text("a", True)) + chunk(text("b"))).output == [1]
+    assert (valued + LLMChunk(output=0) + LLMChunk()).output == 0
+    assert close_open_parts(valued + chunk(text("a", True))).output == [1]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (text("a", True), text("b")),
+        (text("a", True, True), text("b", True)),
+        (text("a", end=True), text("b", end=True), text("c")),
+        (text("a", True), PartDelta(1, "tool_call", "{", True), text("b", True)),
+        (TextPart("a"), PartDelta(1, "tool_call", "{", True), text("b", True)),
+        (PartDelta(1, "text", "a", True), PartDelta(0, "reasoning", "b", True), text("c", True)),
+    ],
+)
+def test_a_piece_is_added_in_normal_form(parts: tuple[PartDelta, ...]) -> None:
+    """Also to a sum by hand, whose deltas nobody has joined yet."""
+    left, piece = chunk(*parts), chunk(text("!"))
+    builder = ChunkBuilder()
+    for one in (*(chunk(p) for p in parts), piece):
+        builder.add(one)
+    assert left + piece == builder.result() == accumulate([left, piece])
+
+
 # --- growth -----------------------------------------------------------------------------------
 
 

@@ -102,6 +102,11 @@ HARMLESS = [
      "anthropic-ratelimit-requests-reset": "2020-01-01T00:00:00Z"},
     {"anthropic-ratelimit-requests-remaining": "0",
      "anthropic-ratelimit-requests-reset": "Tomorrow"},
+    # The wait that is named is the shorter one, and the one that holds.
+    {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0",
+     "x-ratelimit-reset-tokens": "6m0s", "retry-after": "7"},
+    {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1s",
+     "retry-after-ms": "7000"},
 ]  # fmt: skip
 
 

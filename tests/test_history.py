@@ -16,9 +16,12 @@ from llmwire.history import (
     BRIDGE,
     NO_RESULT,
     Log,
+    ReachesBack,
+    are_legal,
     bridge_tool_to_user,
     close_parts,
     drop_foreign,
+    fit,
     fit_id,
     fit_ids,
     issued_by,
@@ -155,6 +158,71 @@ def test_paths_name_the_original_places(history: list[LLMMessage]) -> None:
             assert isinstance(place, ToolCall)
         if "not whole" in entry.reason:
             assert isinstance(place, IncompleteToolCall)
+
+
+def test_the_same_object_in_two_places_has_two_paths() -> None:
+    """A caller may say the same words again with the same object."""
+    again = asks(call(None), text="again")
+    log = Log()
+    found = close_parts(
+        [LLMMessage("assistant", [IncompleteToolCall()]), user(), again, again], log
+    )
+    pair_tool_calls(found, log)
+    added = [a.path for a in log.entries if a.action == "added" and a.path.endswith(".id")]
+    assert added == ["messages[2].parts[1].id", "messages[3].parts[1].id"]
+
+
+def test_paths_of_later_runs_go_on() -> None:
+    log = Log(start=40)
+    out = pair_tool_calls([asks(call(None)), tool("nobody's", "x")], log)
+    assert out[0].tool_calls[0].id == "call_40_0"
+    assert [a.path for a in log.done()] == [
+        "messages[40].parts[0].id", "messages[40].parts[0]", "messages[41].parts[0]"
+    ]  # fmt: skip
+
+
+def test_what_earlier_calls_leave_is_heeded() -> None:
+    first = Log()
+    pair_tool_calls([asks(call("a"), call("b")), tool("a"), user()], first)
+    assert "a" in first.calls
+    assert first.calls.unanswered == {"b"}
+    later = Log(3, first.calls)
+    out = pair_tool_calls([asks(call("a")), tool("a")], later)
+    assert [c.id for c in out[0].tool_calls] == ["a_2"]
+    with pytest.raises(ReachesBack):
+        pair_tool_calls([user(), tool("b")], Log(3, first.calls))
+    answered_anew = Log(3, first.calls)
+    pair_tool_calls([asks(call("b")), tool("b"), user()], answered_anew)
+    assert answered_anew.calls.unanswered == set()
+
+
+def test_records_stand_in_the_order_of_the_history_settings_first() -> None:
+    log = Log()
+    for path in ("messages[10].name", "messages[2].parts[0]", "seed", "messages[2]", "messages"):
+        log.add("dropped", path, "x")
+    assert [a.path for a in log.done()] == [
+        "seed", "messages", "messages[2].parts[0]", "messages[2]", "messages[10].name"
+    ]  # fmt: skip
+
+
+@given(histories, st.sampled_from(["any", "openai40", "mistral9", "anthropic64"]))
+def test_fitting_in_one_is_fitting_step_by_step(history: list[LLMMessage], rule: str) -> None:
+    issuer = Native("openai", "acme", "m")
+    at_once, steps = Log(), Log()
+    found = drop_foreign(close_parts(history, steps), issuer, steps)
+    assert list(fit(history, issuer, rule, at_once)) == fit_ids(
+        pair_tool_calls(found, steps), rule, steps
+    )
+    assert at_once.done() == steps.done()
+    assert at_once.calls == steps.calls
+
+
+@given(
+    st.lists(any_texts | words, max_size=3),
+    st.sampled_from(["openai40", "openai64", "mistral9", "anthropic64"]),
+)
+def test_ids_are_legal_together_if_each_is(ids: list[str], rule: str) -> None:
+    assert are_legal(ids, rule) == all(fit_id(i, rule) == i for i in ids)
 
 
 # --- calls and results: cases -----------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmwire.errors import TransportError
-from llmwire.sse import Frame, SSEDecoder, event_name
+from llmwire.sse import Frame, SSEDecoder
 
 
 def frames(*pieces: bytes, **options: Any) -> list[Frame]:
@@ -80,6 +81,13 @@ def test_grammar_byte_by_byte_and_at_every_cut(name: str, raw: bytes, wanted: li
         assert frames(raw[:i], b"", raw[i:]) == wanted
 
 
+PIECES = [
+    b"data: ", b"data:", b"data", b"event: ", b"event:x", b":", b": keep-alive", b"id: 1", b"a", b" ",
+    b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\xef\xbb\xbf", b'{"a":1}', b"<p>", b"[1]",
+    "\u2028".encode(), "\x85".encode(), b"\xe2\x80", b"[DONE]",
+]  # fmt: skip
+bodies = st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join) | st.binary(max_size=40)
+
 SHAPES = (
     b"event: x\ndata: a\n\ndata: b\n\n",
     b"event: x\n\nevent: y\ndata: 1\ndata: 2\n\ndata: 3\n\n",
@@ -91,7 +99,7 @@ SHAPES = (
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("body", [*SHAPES, *(body for _, body, _ in CASES)])
 def test_every_cut_of_every_shape(body: bytes, end: bytes) -> None:
-    """In two at every place, and byte by byte; through `feed`, and through `ordinary` first."""
+    """In two at every place, and byte by byte; through `feed`, and through `take` first."""
     body = body.replace(b"\n", end) if b"\r" not in body else body
     wanted = frames(body)
     splits = [[body[:i], body[i:]] for i in range(len(body) + 1)]
@@ -101,27 +109,34 @@ def test_every_cut_of_every_shape(body: bytes, end: bytes) -> None:
 
 
 def frames_of_blocks(pieces: list[bytes]) -> list[Frame]:
-    """What the decoders do: `ordinary` where it can, else `feed`."""
+    """What the decoders do: `take` where it can, else `feed`."""
     decoder, got = SSEDecoder(), []
     for piece in pieces:
-        block = decoder.ordinary(piece)
-        if block is None:
+        taken = decoder.take(piece)
+        if taken is None:
             got += decoder.feed(piece)
         else:
-            names, payloads = block
-            got += [
-                Frame(data, event_name(names[i]) if names else "")
-                for i, data in enumerate(payloads)
-            ]
+            block, rest = taken
+            assert block.endswith(b"\n\n") and b"\r" not in block
+            for event in re.findall(rb"(?s).*?\n\n", block):
+                got += decoder.feed(event)
+                assert decoder.idle
+            got += decoder.rest(rest)
     return got + list(decoder.finish())
 
 
-PIECES = [
-    b"data: ", b"data:", b"data", b"event: ", b"event:x", b":", b": keep-alive", b"id: 1", b"a", b" ",
-    b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\xef\xbb\xbf", b'{"a":1}', b"<p>", b"[1]",
-    "\u2028".encode(), "\x85".encode(), b"\xe2\x80", b"[DONE]",
-]  # fmt: skip
-bodies = st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join) | st.binary(max_size=40)
+@given(st.data())
+def test_idle_means_that_an_event_begins(data: st.DataObject) -> None:
+    """Where it is idle, a fresh decoder reads the rest as this one does."""
+    body = data.draw(bodies)
+    at = data.draw(st.integers(0, len(body)))
+    decoder = SSEDecoder()
+    list(decoder.feed(body[:at]))
+    if decoder.idle:
+        fresh = SSEDecoder()
+        list(fresh.feed(b"\n"))  # no BOM comes after the beginning
+        rest = [*decoder.feed(body[at:]), *decoder.finish()]
+        assert rest == [*fresh.feed(body[at:]), *fresh.finish()]
 
 
 @given(bodies, st.lists(st.integers(0, 300), max_size=12))

@@ -18,17 +18,21 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters import ADAPTERS as ADAPTERS
     from .adapters.anthropic import AnthropicAdapter as AnthropicAdapter
     from .adapters.base import APIAdapter as APIAdapter
+    from .adapters.base import ModelLister as ModelLister
     from .adapters.base import PreparedRequest as PreparedRequest
     from .adapters.base import StreamDecoder as StreamDecoder
     from .adapters.base import TokenCounter as TokenCounter
     from .adapters.gemini import GeminiAdapter as GeminiAdapter
     from .adapters.gemini import VertexGeminiAdapter as VertexGeminiAdapter
+    from .adapters.ollama import OllamaAdapter as OllamaAdapter
     from .adapters.openai import OpenAIAdapter as OpenAIAdapter
     from .adapters.reasoning import ReasoningAdapter as ReasoningAdapter
     from .adapters.responses import ResponsesAdapter as ResponsesAdapter
     from .adapters.vertex import VertexAnthropicAdapter as VertexAnthropicAdapter
     from .backend import GenericBackend as GenericBackend
     from .backend import TokenCount as TokenCount
+    from .caching import CacheBreak as CacheBreak
+    from .caching import explain_cache as explain_cache
     from .catalogue import ModelFacts as ModelFacts
     from .catalogue import facts_of as facts_of
     from .check import Finding as Finding
@@ -36,12 +40,17 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .check import check_history as check_history
     from .config import Dialect as Dialect
     from .config import ModelConfig as ModelConfig
+    from .config import ModelInfo as ModelInfo
     from .config import ProviderConfig as ProviderConfig
     from .config import ThinkingLevel as ThinkingLevel
     from .config import Timeouts as Timeouts
     from .connection import Connection as Connection
     from .connection import connect as connect
+    from .content import audio as audio
+    from .content import file as file
+    from .content import image as image
     from .error_builder import BackendErrorBuilder as BackendErrorBuilder
+    from .errors import ArgumentsError as ArgumentsError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BackendError as BackendError
     from .errors import ConfigError as ConfigError
@@ -54,6 +63,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .errors import InvalidRequestError as InvalidRequestError
     from .errors import ModelNotFoundError as ModelNotFoundError
     from .errors import NotFoundError as NotFoundError
+    from .errors import OutputError as OutputError
     from .errors import OverloadedError as OverloadedError
     from .errors import PayloadSummary as PayloadSummary
     from .errors import PermissionDeniedError as PermissionDeniedError
@@ -77,8 +87,11 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .providers import PROVIDERS as PROVIDERS
     from .repair import repaired_after as repaired_after
     from .request import LLMRequest as LLMRequest
+    from .request import OutputFormat as OutputFormat
     from .retry import RetryPolicy as RetryPolicy
     from .stream import ReplyStream as ReplyStream
+    from .tools import FunctionTool as FunctionTool
+    from .tools import tool as tool
     from .transport import Transport as Transport
     from .transport import TransportResponse as TransportResponse
     from .types import Adaptation as Adaptation
@@ -101,6 +114,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .types import PartDelta as PartDelta
     from .types import ReasoningPart as ReasoningPart
     from .types import RefusalPart as RefusalPart
+    from .types import Retry as Retry
     from .types import Role as Role
     from .types import StopInfo as StopInfo
     from .types import StrToolChoice as StrToolChoice
@@ -116,21 +130,24 @@ __version__ = "0.1.0"
 _PLACES = {
     "adapters": "ADAPTERS",
     "adapters.anthropic": "AnthropicAdapter",
-    "adapters.base": "APIAdapter PreparedRequest StreamDecoder TokenCounter",
+    "adapters.base": "APIAdapter ModelLister PreparedRequest StreamDecoder TokenCounter",
     "adapters.gemini": "GeminiAdapter VertexGeminiAdapter",
+    "adapters.ollama": "OllamaAdapter",
     "adapters.openai": "OpenAIAdapter",
     "adapters.reasoning": "ReasoningAdapter",
     "adapters.responses": "ResponsesAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
+    "caching": "CacheBreak explain_cache",
     "catalogue": "ModelFacts facts_of",
     "check": "Finding HistoryCheck check_history",
-    "config": "Dialect ModelConfig ProviderConfig ThinkingLevel Timeouts",
+    "config": "Dialect ModelConfig ModelInfo ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
+    "content": "audio file image",
     "error_builder": "BackendErrorBuilder",
-    "errors": "AuthenticationError BackendError ConfigError ConflictError ContentFilterError "
+    "errors": "ArgumentsError AuthenticationError BackendError ConfigError ConflictError ContentFilterError "
     "ContextTooLongError DecodeError HistoryRejectedError IncompleteStreamError "
-    "InvalidRequestError ModelNotFoundError NotFoundError OverloadedError PayloadSummary "
+    "InvalidRequestError ModelNotFoundError NotFoundError OutputError OverloadedError PayloadSummary "
     "PermissionDeniedError QuotaError RateLimitError RequestTooLargeError ServerError "
     "StatusError StreamError TimeoutError_ TransportError UnsupportedError",
     "fallback": "Fallback",
@@ -140,13 +157,14 @@ _PLACES = {
     "pricing": "Cost Prices cost_of prices_of",
     "providers": "PROVIDERS",
     "repair": "repaired_after",
-    "request": "LLMRequest",
+    "request": "LLMRequest OutputFormat",
     "retry": "RetryPolicy",
     "stream": "ReplyStream",
+    "tools": "FunctionTool tool",
     "transport": "Transport TransportResponse",
     "types": "Adaptation AudioPart AvailableFunction AvailableTool BytesSource CompactionPart "
     "FilePart FileSource FunctionCall ImagePart IncompleteToolCall LLMChunk LLMMessage LLMUsage "
-    "Native OpaquePart Part PartDelta ReasoningPart RefusalPart Role StopInfo StrToolChoice "
+    "Native OpaquePart Part PartDelta ReasoningPart RefusalPart Retry Role StopInfo StrToolChoice "
     "TextPart ToolCall ToolResultPart UrlSource accumulate",
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}

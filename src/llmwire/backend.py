@@ -10,20 +10,32 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, TypeVar
 from msgspec.structs import replace
 
 from .adapters import ADAPTERS
-from .adapters.base import Headers, PreparedRequest, TokenCounter
-from .adapters.listing import LISTINGS
+from .adapters.base import Headers, PreparedRequest, Remembering, TokenCounter
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
-from .catalogue import ModelFacts
+from .aws import AWSCredentials
 from .clocks import Watch
-from .config import ModelConfig, ProviderConfig, ThinkingLevel, Timeouts
-from .errors import BackendError, ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .config import ModelConfig, ModelInfo, ProviderConfig, ThinkingLevel, Timeouts
+from .errors import (
+    BackendError,
+    ConfigError,
+    DecodeError,
+    NotFoundError,
+    OutputError,
+    UnsupportedError,
+)
 from .gate import RateGate, RateLimits
+from .listing import list_models
+from .media import check_body, check_content
+from .memory import Memory
+from .output import output_format
+from .providers import dialect_of
 from .repair import Repaired, repaired_after
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
+from .tools import FunctionTool, definitions_of
 from .transport import HTTPTransport, Transport, TransportResponse, transport_for
-from .types import JSON, AvailableTool, LLMChunk, LLMMessage, StrToolChoice
+from .types import JSON, AvailableTool, LLMChunk, LLMMessage, Retry, StrToolChoice
 
 PROBE_TOKENS = 16
 """What a counting probe lets the model write: the least that all known servers take (some
@@ -33,8 +45,6 @@ T = TypeVar("T")
 
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
 _CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
-_MAX_PAGES = 100
-"""How much of a list of models is asked for: far more than any provider has."""
 _MAX_REMEMBERED = 64
 """How many sets of headers are kept ready; a backend has a handful, one a wire format and form."""
 
@@ -61,11 +71,11 @@ class CallOptions(TypedDict, total=False):
 
     temperature: float | None
     """None: the model's own default."""
-    tools: Sequence[AvailableTool] | None
-    """What the model may call."""
+    tools: Sequence[AvailableTool | FunctionTool[..., Any]] | None
+    """What the model may call; `llmwire.tool` makes one of a function."""
     max_tokens: int | None
     """The most tokens to write, reasoning included. None: the model's or the wire's own limit."""
-    tool_choice: StrToolChoice | AvailableTool | None
+    tool_choice: StrToolChoice | AvailableTool | FunctionTool[..., Any] | None
     """`auto`, `none`, `any` or `required` (some tool), or one tool. Not sent without tools."""
     extra_headers: Mapping[str, str] | None
     """Replace ours (and the provider's) of the same name, whatever its case."""
@@ -83,6 +93,15 @@ class CallOptions(TypedDict, total=False):
     """For repeatable sampling, where the provider tries."""
     parallel_tool_calls: bool | None
     """False: at most one call a turn. None: the provider's default."""
+    output: Any
+    """What the text is to be: a type (msgspec Struct, dataclass, TypedDict, pydantic model,
+    `list[...]` and others), a JSON Schema, or `"json"` for any object. The value is `reply.output`."""
+    cache_key: str | None
+    """Calls with the same key share a cached prefix, where the wire has such a key."""
+    previous_response_id: str | None
+    """Go on from a reply that the provider stored, with new messages only (Responses)."""
+    store: bool | None
+    """Whether the provider may store the reply. None: no, where the wire can say so."""
     extra_body: Mapping[str, JSON] | None
     """Merged over the request body's top level, unchecked."""
 
@@ -112,9 +131,10 @@ class GenericBackend:
     One backend may be used from several event loops and threads at once. `client` brings your own
     `httpx.AsyncClient`, `httpx2.AsyncClient`, `aiohttp.ClientSession` or `Transport`, which stays
     yours to close. `timeouts` (seconds, one number for the total) replaces the provider's; `rate`
-    says how often the key may be used. A call that is told to wait holds back the others.
-    `history="repair"` makes histories fit the wire, with a record on the reply; `"refuse"` raises
-    `UnsupportedError` with the first place that would be changed, before any I/O.
+    says how often the key may be used. A call that is told to wait holds back the others. `on_retry`
+    is told of every attempt that is followed by another, before the wait. `history="repair"` makes
+    histories fit the wire, with a record on the reply; `"refuse"` raises `UnsupportedError` with the
+    first place that would be changed, before any I/O.
 
     Raises `ConfigError` for an unknown `api_style` or client.
     """
@@ -128,6 +148,7 @@ class GenericBackend:
         retry: RetryPolicy | None = None,
         history: HistoryPolicy = "repair",
         rate: RateLimits | None = None,
+        on_retry: Callable[[Retry], None] | None = None,
     ) -> None:
         if history not in ("repair", "refuse"):
             raise ConfigError(f'history must be "repair" or "refuse", not {history!r}')
@@ -145,9 +166,13 @@ class GenericBackend:
         self.history = history
         self.budget = RetryBudget()
         self.gate = RateGate(rate)
+        self.on_retry = on_retry
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
+        self._aws = AWSCredentials()
+        self._remembering = self.adapter if isinstance(self.adapter, Remembering) else None
+        self._memory = Memory()
         self._known: dict[tuple[int, str], _Known] = {}
         self._watches: dict[asyncio.AbstractEventLoop, Watch] = {}
 
@@ -164,6 +189,7 @@ class GenericBackend:
 
     async def close(self) -> None:
         """Frees the connections. The backend can be used again; a client you brought stays open."""
+        self._memory.clear()
         if self._own is not None:
             await self._own.close()
 
@@ -177,6 +203,7 @@ class GenericBackend:
         """One whole reply.
 
         Raises the errors of `llmwire.errors`; before any I/O for what is wrong with the call.
+        With `output=`, the value is in the reply's `output`, or it is an `OutputError`.
         """
         return await self._reply(model, messages, False, options).whole()
 
@@ -219,7 +246,10 @@ class GenericBackend:
                 except NotFoundError:
                     pass  # a compatible server without the endpoint
         probe: CallOptions = {**options, "max_tokens": PROBE_TOKENS, "thinking": "off"}
-        reply = await self.complete(model=model, messages=messages, **probe)
+        try:
+            reply = await self.complete(model=model, messages=messages, **probe)
+        except OutputError as e:  # so few tokens are no whole value, but they were counted
+            reply = e.partial or LLMChunk()
         if reply.usage is None or reply.usage.input_total is None:
             raise DecodeError(
                 "the provider reported no usage, so the tokens can't be counted",
@@ -230,44 +260,34 @@ class GenericBackend:
             )
         return TokenCount(reply.usage.input_total, "probe")
 
-    async def list_models(self) -> tuple[ModelFacts, ...]:
-        """What the provider's own list says of its models; what it does not say is None.
+    async def list_models(
+        self, *, extra_headers: Mapping[str, str] | None = None
+    ) -> tuple[ModelInfo, ...]:
+        """The models that the provider lists, in its order, as far as it tells about them.
 
-        Raises `UnsupportedError` for a wire without such a list, `DecodeError` for an answer that
-        is none.
+        Raises `UnsupportedError` where there is no list to ask for, else as `complete` does.
         """
-        provider = self.provider
-        listing = LISTINGS.get(provider.api_style)
-        if listing is None:
-            raise UnsupportedError(
-                f"provider {provider.name!r}: {provider.api_style} has no list of models",
-                phase="prepare",
-            )
-        found: list[ModelFacts] = []
-        after: str | None = None
-        request = LLMRequest(model=ModelConfig("(list of models)"), messages=())
-        for _ in range(_MAX_PAGES):
-            prepared = listing.prepare_models(provider, after)
-            call = _Question(self, request, {}, prepared)
-            page, after = await call.answer(lambda body: listing.parse_models(body, provider))
-            found += page
-            if after is None:
-                break
-        return tuple(found)
+        return await list_models(self, dict(extra_headers or {}))
 
     # --- for ReplyStream ---
 
     def prepare(self, request: LLMRequest) -> PreparedRequest:
         """The request as it would be sent, without credentials. Does no I/O."""
+        dialect = dialect_of(self.provider)
+        check_content(request.messages, dialect.max_image_bytes, dialect.max_file_bytes)
         try:
-            prepared = self.adapter.prepare_request(request, self.provider)
+            if self._remembering is not None:
+                prepared = self._remembering.prepare_next(request, self.provider, self._memory)
+            else:
+                prepared = self.adapter.prepare_request(request, self.provider)
         except (TypeError, RecursionError) as e:
             raise UnsupportedError(f"the request can't be written as JSON: {e}") from None
         if not prepared.base_url:
             raise ConfigError(f"provider {self.provider.name!r} has no api_base")
+        check_body(prepared.body, dialect.max_request_bytes)
         if self.history == "refuse":
             for a in prepared.adaptations:
-                if a.path.startswith("messages["):
+                if a.changes_history:
                     raise UnsupportedError(
                         f"{a.path}: {a.reason}; this backend sends histories as they are or not at "
                         "all (`check_history` finds and mends what does not fit)",
@@ -289,7 +309,9 @@ class GenericBackend:
             extra = Headers(self.provider.extra_headers, extra_headers)
             if any(name in extra for name in _CREDENTIALS):
                 prepared = replace(prepared, auth="none")
-            headers = await authorize(prepared, self.provider, tokens=self._tokens)
+            elif scheme == "aws":  # its signature covers the caller's headers too
+                prepared = replace(prepared, headers=prepared.headers.replaced(extra))
+            headers = await authorize(prepared, self.provider, tokens=self._tokens, aws=self._aws)
             headers = Headers(_USER_AGENT, headers, extra)
         except ValueError as e:
             raise ConfigError(f"provider {self.provider.name!r}: {e}") from None
@@ -347,14 +369,14 @@ class GenericBackend:
             raise TypeError(f"unexpected argument {', '.join(sorted(unknown))}")
         if isinstance(model, str):
             model = ModelConfig(model, self.provider.name)
-        temperature = options.get("temperature")
+        temperature, choice = options.get("temperature"), options.get("tool_choice")
         return LLMRequest(
             model=model,
-            messages=_checked(messages),
+            messages=_checked(messages, self._memory),
             temperature=model.temperature if temperature is None else temperature,
-            tools=tuple(options.get("tools") or ()),
+            tools=definitions_of(options.get("tools") or ()),
             max_tokens=options.get("max_tokens"),
-            tool_choice=options.get("tool_choice"),
+            tool_choice=choice.definition if isinstance(choice, FunctionTool) else choice,
             stream=stream,
             thinking=options.get("thinking") or model.thinking,
             top_p=options.get("top_p"),
@@ -363,6 +385,10 @@ class GenericBackend:
             seed=options.get("seed"),
             parallel_tool_calls=options.get("parallel_tool_calls"),
             metadata=dict(options.get("metadata") or {}),
+            output=output_format(options.get("output")),
+            cache_key=options.get("cache_key"),
+            previous_response_id=options.get("previous_response_id"),
+            store=options.get("store"),
             extra_body=dict(options.get("extra_body") or {}),
         )
 
@@ -390,14 +416,21 @@ class _Question(ReplyStream):
         self._take(body)
         return LLMChunk()
 
+    def _finished(self, whole: LLMChunk) -> LLMChunk:
+        return whole
+
 
 def _headers_of(options: CallOptions) -> Mapping[str, str]:
     return dict(options.get("extra_headers") or {})
 
 
-def _checked(messages: Messages) -> tuple[LLMMessage, ...]:
-    if isinstance(messages, LLMMessage | str | Mapping):
+def _checked(messages: Messages, memory: Memory) -> tuple[LLMMessage, ...]:
+    if type(messages) is not list and isinstance(messages, LLMMessage | str | Mapping):
         messages = [messages]  # type: ignore[list-item]
+    messages = tuple(messages)
+    new = messages[memory.recognised(messages) :]
+    if messages and [*map(type, new)].count(LLMMessage) == len(new):
+        return messages
     out = []
     for i, message in enumerate(messages):
         if isinstance(message, Mapping):

@@ -53,6 +53,9 @@ Severity = Literal["error", "warning", "note"]
 GO_ON = "Go on."
 """What the user says last where a model does not continue an assistant's message."""
 
+_GROWTH = 4
+"""How many times longer a history may get by its edits: a call may need a result, a turn a bridge."""
+
 _ROUNDS = 50  # and two a message: each makes an edit, and no edit makes work for many others
 
 
@@ -131,9 +134,16 @@ class _Check:
         facts = facts_of(self.request.model, self.provider.name)
         if facts.vision is False and facts.like is None:  # what is only like a model may see
             self.without_images()
+        most = _GROWTH * len(self.draft.messages) + _ROUNDS
+        before: list[Adaptation] | None = None
         for _ in range(_ROUNDS + 2 * len(self.draft.messages)):
             try:
                 records = self.records()
+                if records == before or len(self.draft.messages) > most:
+                    # No edit of ours can say what this wire does with it: it is told all the same.
+                    self.findings += [self.finding(r, None) for r in records]
+                    break
+                before = records
             except UnsupportedError as e:
                 if not self.allow(e):
                     return
@@ -152,7 +162,7 @@ class _Check:
 
     def records(self) -> list[Adaptation]:
         """What sending the draft would change in it."""
-        return [a for a in self.prepared(self.draft.messages) if a.path.startswith("messages[")]
+        return [a for a in self.prepared(self.draft.messages) if a.changes_history]
 
     def settings(self) -> None:
         """Settings that give way to the history: what a bare question would not change."""

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from .errors import ConfigError
+from .plain import JSON
 
 ThinkingLevel = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How much the model should think. A wire without a level takes the nearest lower one it has,
@@ -73,14 +74,20 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """The tool choices the server takes. Z.ai takes only auto; Ollama ignores all."""
     efforts: tuple[ThinkingLevel, ...] | None = None
     """Levels of reasoning_effort the server takes (`off` is sent as "none"). None: by model."""
+    families: Literal["openai", "mistral"] = "openai"
+    """Whose model names say what a model takes, where nothing else does."""
     reasoning_control: Literal[
-        "effort", "thinking_type", "enable_thinking", "reasoning", "none"
+        "effort", "thinking_type", "adaptive", "enable_thinking", "reasoning", "none"
     ] = "effort"
     """How thinking is asked for: reasoning_effort; thinking {type} with effort (DeepSeek, Z.ai,
-    Moonshot); enable_thinking (Qwen); reasoning {effort} (OpenRouter); not at all."""
+    Moonshot); thinking {type: adaptive} (MiniMax); enable_thinking (Qwen); reasoning {effort}
+    (OpenRouter); not at all."""
+    thinking_extra: dict[str, JSON] = {}
+    """What is said beside switching thinking on: clear_thinking false (Z.ai), preserve_thinking
+    (Qwen), which keep the thinking of earlier turns in the context."""
     thinking_default: bool = False
     """Whether the server thinks unless told not to, so that `off` has to be said in so many
-    words (DeepSeek V4, Z.ai, Qwen)."""
+    words (DeepSeek V4, Z.ai, Qwen, MiniMax)."""
     reasoning_replay: Literal["issuer", "none", "tool_turns", "always", "content"] = "issuer"
     """What of earlier reasoning goes back. `issuer`: to the server it came from, in the field it
     came in. `none`: never (OpenAI). `tool_turns`: on turns with tool calls (Moonshot).
@@ -100,12 +107,46 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether parallel_tool_calls may be sent."""
     metadata: bool = False
     """Whether the body takes `metadata` (OpenAI, Mistral); strict servers answer 400."""
+    body: dict[str, JSON] = {}
+    """What every request says beside: reasoning_split (MiniMax: thinking in a field of its own),
+    context_length_exceeded_behavior (Fireworks: an error instead of a silent cut). A call's
+    extra_body goes over it."""
+
+    # Structured output, on every wire
+    json_schema: Literal["strict", "closed", "plain", "json_object", "prompt"] | None = None
+    """How the server holds a reply to a JSON Schema. `strict`: as its vendor's own API does
+    (OpenAI's strict mode, which imitators take too; Anthropic's). `closed`: any schema whose
+    objects are closed (Mistral). `plain`: any schema (vLLM, llama.cpp, Ollama). `json_object`: it
+    only knows a mode for any JSON (DeepSeek, Z.ai, Qwen, MiniMax), so the prompt has the schema.
+    `prompt`: not even that. None: strict, but for models known to lack it."""
+
+    # Prompt caching
+    prompt_cache_key: bool = False
+    """Whether the body takes prompt_cache_key (OpenAI, Azure, Mistral, Fireworks)."""
+    affinity_header: str = ""
+    """A header that gets the cache key too, so that calls with it meet on one machine (Mistral)."""
+    cache_marks: Literal["breakpoint", "cache_control"] | None = None
+    """How parts of a chat are marked as worth caching: prompt_cache_breakpoint, or Anthropic's
+    cache_control (OpenRouter, Qwen). None: by model, GPT-5.6 and later; others cache by themselves."""
+    store: bool = False
+    """Whether the service can store replies of this wire (OpenAI); else `store` is dropped."""
+
+    # Sizes, on every wire: what is larger is refused here, with its place, before it is sent
+    max_image_bytes: int | None = None
+    """The largest image inside a request, in bytes before base64. Anthropic: 10 MiB of base64."""
+    max_file_bytes: int | None = None
+    """The largest document or sound inside a request, in bytes before base64. Bedrock: 4.5 MB."""
+    max_request_bytes: int = 512 * 1024 * 1024
+    """The largest body. Anthropic: 32 MB. By default a bound that only stops mistakes."""
 
     # Chat Completions: the history
     merge_user_messages: bool = False
     """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""
     assistant_after_tool: bool = False
     """Mistral models: a user turn right after a tool result is a 400."""
+    prefill: Literal["plain", "prefix", "partial"] = "plain"
+    """What marks a last message by the assistant as the beginning of the reply: nothing, prefix
+    (Mistral, DeepSeek), partial (Moonshot)."""
     tool_call_ids: Literal["any", "openai40", "openai64", "mistral9", "anthropic64"] = "any"
     """Which ids the server takes: up to 40 characters (OpenAI's chat), up to 64 (its Responses),
     exactly 9 alphanumerics (Mistral), up to 64 of A-Za-z0-9_- (Anthropic)."""
@@ -122,8 +163,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
     # Chat Completions: the reply
     stream_end: Literal["done", "finish_reason"] = "finish_reason"
-    """What proves that a stream was whole. `done`: only the `[DONE]` line, for services known
-    to send it always. `finish_reason`: that is enough, for unknown servers and for those seen to
+    """What proves that a stream was whole. `done`: only the `[DONE]` line (Converse: the
+    metadata), for services known to send it always. `finish_reason`: that is enough, for unknown servers and for those seen to
     close without `[DONE]` (Cerebras, MiniMax, Copilot, Perplexity, GPUStack, Mistral)."""
     reasoning_outside_output: bool = False
     """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
@@ -135,11 +176,22 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     reasoning_summary: Literal["auto", "concise", "detailed"] | None = "auto"
     """Which summary of its reasoning the model is asked for when it thinks; None: none. OpenAI
     shows no reasoning otherwise."""
-    prompt_cache_key: bool = False
-    """Whether the body takes prompt_cache_key (OpenAI, Azure)."""
     hosted_custom_calls: bool = False
     """Whether calls of the server's own tools come as custom tool calls, under names that nobody
     offered (xAI's search on X). They are kept for the server and are no calls to run."""
+
+    # All wires
+    auth: Literal["bearer", "x-api-key", "api-key", "google"] | None = None
+    """How the credential travels: the key as `Authorization: Bearer`, in `x-api-key` or in
+    `api-key` (Azure), or Google's token, which goes to googleapis.com only (Claude on Google
+    Cloud). None: as the wire's own service takes it."""
+    endpoint: str | None = None
+    """The path of a call, `{model}` in it for the model's name (Azure's deployments). None: the
+    wire's own."""
+    api_version: str = ""
+    """The `api-version` in the query of every address (Azure)."""
+    model_list: bool = True
+    """Whether the server lists its models. Z.ai, DashScope and Perplexity have no reliable list."""
 
     # Anthropic Messages
     anthropic_version: str | None = None
@@ -150,7 +202,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     bearer: bool = False
     """Send the key as `Authorization: Bearer` instead of `x-api-key`."""
     prompt_cache: bool = True
-    """Put cache_control on the system prompt and on the last user block."""
+    """Put cache_control on the system prompt and on the last user block, unless the request marks
+    itself what is worth caching."""
     replay_unsigned_thinking: bool = False
     """Kimi's and DeepSeek's Messages endpoints want thinking back though it has no signature."""
     thinking_display: Literal["summarized", "omitted"] | None = "summarized"
@@ -165,6 +218,17 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """Whether the server has /v1/messages/count_tokens, or /responses/input_tokens, or :countTokens
     (Gemini)."""
 
+    def __post_init__(self) -> None:
+        # Both end up in the address that a key is sent to.
+        if self.endpoint is not None and not re.fullmatch(
+            r"/[\w.:/{}@-]*", self.endpoint, re.ASCII
+        ):
+            raise ConfigError(
+                f"dialect: endpoint {self.endpoint!r} must be a path, beginning with a slash"
+            )
+        if self.api_version and not re.fullmatch(r"[\w.-]+", self.api_version, re.ASCII):
+            raise ConfigError(f"dialect: api_version {self.api_version!r} is no version")
+
 
 class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """Who answers: an address, the variable that holds the key, and the wire format.
@@ -172,7 +236,8 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     `api_base` is what the wire's endpoint is appended to: `https://api.openai.com/v1` for Chat
     Completions, `https://api.anthropic.com` for Messages (with or without `/v1`),
     `https://generativelanguage.googleapis.com` for Gemini (with or without `/v1` or `/v1beta`).
-    Raises `ConfigError` for an address that is no http(s) URL.
+    `{resource}`, `{project_id}` and `{region}` in it stand for those fields. Raises `ConfigError`
+    for an address that is no http(s) URL.
     """
 
     name: str
@@ -185,6 +250,9 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """What this server calls reasoning, both ways."""
     project_id: str = ""
     region: str = ""
+    """Where Google Cloud and AWS are to answer."""
+    resource: str = ""
+    """The account's own part of the address: a resource of Azure's, a workspace of Anthropic's."""
     extra_headers: dict[str, str] = {}
     """Sent with every request; they replace ours of the same name, whatever its case."""
     timeouts: Timeouts = Timeouts()
@@ -194,6 +262,48 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if self.api_base:
             check_url(self.api_base, f"provider {self.name!r}: api_base")
+
+    @property
+    def address(self) -> str:
+        """`api_base` with what its placeholders stand for.
+
+        Raises `ConfigError` if one of them is missing, or can't stand in an address.
+        """
+        address = self.api_base
+        for field in ("resource", "project_id", "region") if "{" in address else ():
+            value: str = getattr(self, field)
+            if f"{{{field}}}" not in address:
+                continue
+            if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?", value):
+                problem = (
+                    f"has a {field} that can't be one: {value!r}" if value else f"needs {field}"
+                )
+                raise ConfigError(
+                    f"provider {self.name!r} {problem}; its address is {self.api_base}",
+                    provider=self.name,
+                    phase="prepare",
+                )
+            address = address.replace(f"{{{field}}}", value)
+            if field == "region":
+                address = _in_partition(address, value)
+        return address
+
+
+_AWS_PARTITIONS = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+)
+"""Regions of AWS that are not under amazonaws.com. Wire reference 1.1."""
+
+
+def _in_partition(address: str, region: str) -> str:
+    domain = next((d for start, d in _AWS_PARTITIONS if region.startswith(start)), None)
+    plain = f".{region}.amazonaws.com"
+    return address if domain is None else address.replace(plain, f".{region}.{domain}")
 
 
 class ModelConfig(Struct, frozen=True, omit_defaults=True):
@@ -231,6 +341,16 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True):
                 f"model {self.name!r}: thinking must be one of {', '.join(THINKING_LEVELS)}, "
                 f"not {self.thinking!r}"
             )
+
+
+class ModelInfo(Struct, frozen=True, omit_defaults=True):
+    """A model that a provider lists, as far as the list tells; None: it does not say."""
+
+    name: str
+    """What calls name it by."""
+    context_window: int | None = None
+    """In tokens, input and output together."""
+    max_output_tokens: int | None = None
 
 
 def check_url(url: str, where: str) -> None:

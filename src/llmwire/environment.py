@@ -27,23 +27,52 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "together": ("TOGETHER_BASE_URL", "/v1"),
     "cerebras": ("CEREBRAS_BASE_URL", "/v1"),
     "zai": ("ZAI_BASE_URL", ""),
+    "bedrock": ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", ""),
+    "bedrock-anthropic": ("ANTHROPIC_BEDROCK_BASE_URL", ""),
+    "bedrock-mantle": ("ANTHROPIC_BEDROCK_MANTLE_BASE_URL", ""),
+    "azure": ("AZURE_OPENAI_ENDPOINT", "/openai/v1"),
+    "azure-responses": ("AZURE_OPENAI_ENDPOINT", "/openai/v1"),
+    "azure-classic": ("AZURE_OPENAI_ENDPOINT", "/openai"),
+    "azure-models": ("AZURE_INFERENCE_ENDPOINT", ""),
+    "anthropic-foundry": ("ANTHROPIC_FOUNDRY_BASE_URL", ""),
+    "anthropic-google-cloud": ("ANTHROPIC_GOOGLE_CLOUD_BASE_URL", ""),
+    "anthropic-aws": ("ANTHROPIC_AWS_BASE_URL", ""),
 }
 """Variable, and the path that the vendor's SDK puts after it. Source: openai 3.54.0, anthropic
-2.12.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, read 2026-11-24;
-google-genai 3.6.1, read 2026-11-25.
+2.13.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, botocore 1.44.8, read
+2026-11-24; google-genai 3.6.1, read 2026-11-25.
 The SDKs of Mistral and OpenRouter read no such variable."""
 
-_PLACE_VARIABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "vertex-anthropic": {
-        "project_id": ("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT"),
-        "region": ("CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION"),
-    },
-    "vertex-gemini": {
-        "project_id": ("GOOGLE_CLOUD_PROJECT",),
-        "region": ("GOOGLE_CLOUD_LOCATION",),
-    },
+_GOOGLE = (("project_id", "GOOGLE_CLOUD_PROJECT"), ("region", "GOOGLE_CLOUD_LOCATION"))
+_AWS = (("region", "AWS_REGION"), ("region", "AWS_DEFAULT_REGION"))
+_FIELD_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "vertex-anthropic": (
+        ("project_id", "ANTHROPIC_VERTEX_PROJECT_ID"),
+        ("region", "CLOUD_ML_REGION"),
+        *_GOOGLE,
+    ),
+    "vertex-gemini": _GOOGLE,
+    "vertex-openai": _GOOGLE,
+    "anthropic-google-cloud": (
+        ("project_id", "ANTHROPIC_GOOGLE_CLOUD_PROJECT"),
+        ("project_id", "GOOGLE_CLOUD_PROJECT"),
+        ("region", "ANTHROPIC_GOOGLE_CLOUD_LOCATION"),
+        ("resource", "ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID"),
+    ),
+    "anthropic-foundry": (("resource", "ANTHROPIC_FOUNDRY_RESOURCE"),),
+    "anthropic-aws": _AWS,
+    "bedrock": _AWS,
+    "bedrock-anthropic": _AWS,
+    "bedrock-mantle": _AWS,
+    "bedrock-openai": _AWS,
+    "azure": (("resource", "AZURE_RESOURCE_NAME"),),
+    "azure-responses": (("resource", "AZURE_RESOURCE_NAME"),),
+    "azure-classic": (("resource", "AZURE_RESOURCE_NAME"),),
+    "azure-models": (("resource", "AZURE_RESOURCE_NAME"),),
+    "cloudflare": (("resource", "CLOUDFLARE_ACCOUNT_ID"),),
 }
-"""Where Google Cloud's project and region stand; the first variable that is set counts."""
+"""Parts of addresses, and the variables they come from: of one field the first that is set.
+Source: as above; @ai-sdk/azure and pi-ai 1.5.2 for the last ones."""
 
 
 def environment_rows(
@@ -71,9 +100,13 @@ def environment_rows(
     for name, (variable, path) in _BASE_VARIABLES.items():
         if name in rows and (base := environ.get(variable, "").strip()):
             base = base.rstrip("/")
+            if variable == "AZURE_OPENAI_ENDPOINT":  # some paste the address of one wire
+                base = re.sub(r"/openai(/v1)?$", "", base)
             move(name, variable, base if not path or base.endswith("/v1") else base + path)
-    if "ollama" in rows and (host := environ.get("OLLAMA_HOST", "").strip()):
-        move("ollama", "OLLAMA_HOST", ollama_base(host))
+    if host := environ.get("OLLAMA_HOST", "").strip():
+        base = ollama_base(host)
+        move("ollama", "OLLAMA_HOST", base)
+        move("ollama-native", "OLLAMA_HOST", base.removesuffix("/v1"))
     if "anthropic" in rows and not environ.get("ANTHROPIC_API_KEY"):
         row = rows["anthropic"]
         # As Anthropic's SDK: the token stands in for a missing key and always travels as Bearer.
@@ -85,17 +118,43 @@ def environment_rows(
     # As Google's SDK, which knows both names; the first is ours.
     if "gemini" in rows and not environ.get("GEMINI_API_KEY") and environ.get("GOOGLE_API_KEY"):
         rows["gemini"] = replace(rows["gemini"], api_key_env_var="GOOGLE_API_KEY")
-    for name, variables in _PLACE_VARIABLES.items():
-        for field, candidates in variables.items():
-            found = next((v for v in candidates if environ.get(v, "").strip()), None)
-            if name not in rows or found is None:
+    for name, fields in _FIELD_VARIABLES.items():
+        found: dict[str, str] = {}
+        for field, variable in fields:
+            value = environ.get(variable, "").strip()
+            if not value or field in found:
                 continue
-            value = environ[found].strip()
-            if re.fullmatch(r"[A-Za-z0-9.:_-]+", value):
-                rows[name] = replace(rows[name], **{field: value})
-            else:
-                broken[name] = f"{found} holds no project or region"
+            found[field] = value
+            if not re.fullmatch(r"[A-Za-z0-9.:_-]+", value):
+                broken[name] = f"{variable} holds no {_NAMED[field]}"
+                del found[field]
+                break
+        rows[name] = replace(rows[name], **found)
+    _set_headers_and_versions(rows, broken, environ)
     return rows, broken
+
+
+_NAMED = {"project_id": "project or region", "region": "project or region", "resource": "name"}
+
+
+def _set_headers_and_versions(
+    rows: dict[str, ProviderConfig], broken: dict[str, str], environ: Mapping[str, str]
+) -> None:
+    """What else goes along: Azure's version in the query, Anthropic's workspace on AWS."""
+    if version := environ.get("OPENAI_API_VERSION", "").strip():
+        row = rows["azure-classic"]
+        try:
+            dialect = replace(row.dialect or Dialect(), api_version=version)
+        except ConfigError:
+            broken[row.name] = "OPENAI_API_VERSION holds no version"
+        else:
+            rows[row.name] = replace(row, dialect=dialect)
+    if workspace := environ.get("ANTHROPIC_AWS_WORKSPACE_ID", "").strip():
+        row = rows["anthropic-aws"]
+        if re.fullmatch(r"[\w-]+", workspace, re.ASCII):
+            rows[row.name] = replace(row, extra_headers={"anthropic-workspace-id": workspace})
+        else:
+            broken[row.name] = "ANTHROPIC_AWS_WORKSPACE_ID holds no workspace"
 
 
 def ollama_base(host: str) -> str:
@@ -164,4 +223,5 @@ def same_server(old: ProviderConfig, new: ProviderConfig) -> bool:
         return old.api_style == new.api_style
     was = urlsplit(old.api_base).hostname or ""
     now = urlsplit(new.api_base).hostname or ""
-    return now == was or now.endswith("." + was)
+    pattern = re.sub(r"\\{\w+\\}", "[^.]+", re.escape(was))  # `{resource}` is any name
+    return re.fullmatch(rf"(.+\.)?{pattern}", now) is not None

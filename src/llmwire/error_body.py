@@ -252,7 +252,7 @@ def _read_words(value: dict[str, JSON], report: Report, only_codes: bool = False
     for word in (kind, code, status, _word(value.get("reason")), _word(value.get("error_code"))):
         if word and len(word) < 200:
             report.codes.append(word.lower())
-    for name in ("code", "status", "status_code", "statusCode", "http_code"):
+    for name in ("code", "status", "status_code", "statusCode", "StatusCode", "http_code"):
         if (number := _http_status(value.get(name))) is not None:
             report.statuses.append(number)
     if not only_codes:

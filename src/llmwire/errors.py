@@ -24,7 +24,9 @@
      |   |                          has a twin here: StreamRateLimitError is a StreamError and a
      |   |                          RateLimitError
      |   \\- IncompleteStreamError   the bytes ended before the reply did
-     \\- DecodeError                 their bytes are not this format
+     |- DecodeError                 their bytes are not this format
+     \\- OutputError                 a whole reply, but not what `output=` asked for
+         \\- ArgumentsError          a whole tool call, but not what its function takes
 
 Classes answer `except`; the attributes `retryable`, `is_context_too_long`, `retry_after` answer
 questions. `partial` holds what had been received of the reply.
@@ -38,7 +40,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from .types import Adaptation, LLMChunk
+    from .types import Adaptation, LLMChunk, Retry
 
 Phase = Literal["prepare", "connect", "send", "headers", "response", "stream"]
 
@@ -65,7 +67,8 @@ class BackendError(Exception):
     provider's words); `provider_message` (its sentence, None if it gave none); `request_id`;
     `retry_after` (seconds, None unknown); `retryable` (whether the same request may succeed
     later); `phase`; `partial` (an `LLMChunk` with what had come, or None); `headers` (lower-case
-    names); `body_excerpt`; `payload_summary`; `adaptations` made to the request.
+    names); `body_excerpt`; `payload_summary`; `adaptations` made to the request; `retries`, the
+    attempts before the one that raised it.
     """
 
     default_retryable: ClassVar[bool] = False
@@ -113,6 +116,7 @@ class BackendError(Exception):
         self.body_excerpt = clean_text(body_excerpt)
         self.payload_summary = payload_summary
         self.adaptations = adaptations
+        self.retries: tuple[Retry, ...] = ()
         for name, value in details.items():
             if name not in self.detail_names():
                 raise TypeError(f"{self.__class__.__name__} has no attribute {name!r}")
@@ -282,6 +286,28 @@ class DecodeError(BackendError):
     _details: ClassVar[tuple[str, ...]] = ("path", "offset")
     path: str = ""
     offset: int | None = None
+
+
+class OutputError(BackendError):
+    """The reply came whole, and is not what `output=` asked for.
+
+    `reason`: `mismatch` (what stands at `path` does not fit), `invalid_json`, `empty`, or the word
+    for why the reply stopped too early: `length`, `refusal`, `content_filter` and others of
+    `StopInfo`. `text` is the raw text; `partial` is the whole reply.
+    """
+
+    _details: ClassVar[tuple[str, ...]] = ("path", "text", "reason")
+    path: str = ""
+    text: str = ""
+    reason: str = "mismatch"
+
+
+class ArgumentsError(OutputError):
+    """A tool call's arguments are not what its function takes.
+
+    `path` and `text` are those of the arguments. The message is fit to be sent to the model as
+    the call's result.
+    """
 
 
 class StreamAuthenticationError(StreamError, AuthenticationError):

@@ -8,7 +8,9 @@ makes the joining associative, which a property test holds.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
+
+import msgspec
 
 from .types import (
     NOTHING,
@@ -23,6 +25,7 @@ from .types import (
     PartDelta,
     ReasoningPart,
     RefusalPart,
+    Retry,
     StopInfo,
     TextPart,
     ToolCall,
@@ -50,8 +53,9 @@ class Rope:
             pieces.append(text)
             # Another thread may have appended between the two lines: then ours is not at n.
             if pieces[n] is text:
-                rope = Rope.__new__(Rope)
-                rope._pieces, rope._length = pieces, n + 1
+                rope = _new_rope(Rope)
+                rope._pieces = pieces
+                rope._length = n + 1
                 return rope
         return Rope([*pieces[:n], text])
 
@@ -71,19 +75,26 @@ class Rope:
         return str, (str(self),)
 
 
+_struct_new: Any = msgspec.StructMeta.__call__
+_new_rope = object.__new__
+
+
+def _grown(body: Any, text: Any) -> Any:
+    """Two texts as one; each is a string or a rope."""
+    if not text:
+        return body
+    if not body:
+        return text
+    left = body if type(body) is Rope else Rope([body])
+    return left.extended(str(text))
+
+
 def join_deltas(a: PartDelta, b: PartDelta) -> PartDelta:
     """One delta for two neighbours of the same part."""
-    if not b.body:
-        body = a.body
-    elif not a.body:
-        body = b.body
-    else:
-        left = a.body if isinstance(a.body, Rope) else Rope([a.body])
-        body = cast(str, left.extended(str(b.body)))
     return PartDelta(
         a.index,
         a.kind,
-        body,
+        _grown(a.body, b.body),
         a.start,
         b.end,
         b.id or a.id,
@@ -130,6 +141,115 @@ def is_json_object(text: str) -> bool:
         return False
 
 
+def piece_of(chunk: LLMChunk) -> PartDelta | None:
+    """The delta of a chunk that is only more text of some part; None for any other chunk.
+
+    Nearly every chunk of a stream is such a piece, and both ways of adding up take it without
+    making anything that is thrown away again.
+    """
+    message = chunk.message
+    parts = message.parts
+    if len(parts) != 1:
+        return None
+    part = parts[0]
+    if (
+        type(part) is not PartDelta
+        or part.start
+        or part.end
+        or type(part.body) is not str
+        or part.id is not None
+        or part.name
+        or part.signature is not None
+        or part.data is not None
+        or part.reasoning_kind != "full"
+        or part.tool_kind != "function"
+        or part.incomplete is not None
+        or part.citations
+        or part.native is not None
+        or message.name is not None
+        or chunk.usage is not None
+        or chunk.stop is not None
+        or chunk.response_id is not None
+        or chunk.model is not None
+        or chunk.correlation_id is not None
+        or chunk.adaptations
+        or chunk.output is not None
+        or chunk.retries
+    ):
+        return None
+    return part
+
+
+def joined(a: LLMChunk, b: LLMChunk) -> LLMChunk:
+    """`a + b`. Raises `ValueError` if both have content of different roles."""
+    piece = piece_of(b)
+    if piece is not None:
+        message = a.message
+        parts = message.parts
+        last = parts[-1] if parts else None
+        if (
+            type(last) is PartDelta
+            and last.kind == piece.kind
+            and last.index == piece.index
+            and not last.end
+            and message.role == b.message.role
+            and (len(parts) == 1 or _only_last_takes(parts))
+        ):
+            longer = _longer(last, piece.body)
+            parts = (longer,) if len(parts) == 1 else (*parts[:-1], longer)
+            return LLMChunk(
+                _struct_new(LLMMessage, message.role, parts, message.name),
+                a.usage,
+                a.stop,
+                a.response_id,
+                a.model,
+                a.correlation_id,
+                a.adaptations,
+                a.output,
+                a.retries,
+            )
+    builder = ChunkBuilder()
+    builder.add(a)
+    builder.add(b)
+    return builder.result()
+
+
+def _only_last_takes(parts: tuple[Part, ...]) -> bool:
+    """Whether the last delta is the only one that its next piece can go to, and the parts before
+    it are in normal form: then only the last one changes."""
+    last = cast(PartDelta, parts[-1])
+    taken = {(last.index, last.kind)}
+    for part in parts[:-1]:
+        if type(part) is PartDelta:
+            key = part.index, part.kind
+            if part.end or key in taken:
+                return False
+            taken.add(key)
+    return True
+
+
+def _longer(d: PartDelta, text: str) -> PartDelta:
+    """The delta with more text: what `join_deltas` makes of it and a piece."""
+    body: Any = d.body
+    body = body.extended(text) if type(body) is Rope else _grown(body, text)
+    return PartDelta(
+        d.index,
+        d.kind,
+        body,
+        d.start,
+        d.end,
+        d.id,
+        d.name,
+        d.signature,
+        d.data,
+        d.reasoning_kind,
+        d.tool_kind,
+        d.incomplete,
+        d.citations,
+        d.native,
+    )
+
+
 class ChunkBuilder:
     """Collects chunks; `result` is their sum so far. For one reply, then thrown away."""
 
@@ -139,11 +259,15 @@ class ChunkBuilder:
         "_message",
         "_model",
         "_open",
+        "_output",
         "_parts",
         "_response_id",
+        "_retries",
         "_stop",
         "_tail",
         "_tail_at",
+        "_tail_index",
+        "_tail_kind",
         "_usage",
     )
 
@@ -153,17 +277,30 @@ class ChunkBuilder:
         self._open: dict[tuple[int, str], list[int]] = {}
         self._tail: list[str] = []  # text for the part at _tail_at, not joined to it yet
         self._tail_at = -1
+        self._tail_index = -1
+        self._tail_kind = ""  # "": no part is open at the tail
         self._usage: LLMUsage | None = None
         self._stop: StopInfo | None = None
         self._response_id: str | None = None
         self._model: str | None = None
         self._correlation_id: str | None = None
         self._adaptations: list[Adaptation] = []
+        self._output: Any = None
+        self._retries: list[Retry] = []
 
     def add(self, chunk: LLMChunk) -> None:
         """Joins a chunk to the right. Raises `ValueError` if the roles differ."""
+        piece = piece_of(chunk)
+        if (
+            piece is not None
+            and piece.kind == self._tail_kind
+            and piece.index == self._tail_index
+            and chunk.message.role == self._message.role
+        ):
+            self._tail.append(piece.body)
+            return
         message = chunk.message
-        if message != NOTHING and not self._extends_tail(message):
+        if message.parts or message != NOTHING:
             self._add_message(message)
         if chunk.usage is not None:
             self._usage = chunk.usage if self._usage is None else self._usage.merged(chunk.usage)
@@ -177,33 +314,16 @@ class ChunkBuilder:
             self._correlation_id = chunk.correlation_id
         if chunk.adaptations:
             self._adaptations.extend(chunk.adaptations)
-
-    def _extends_tail(self, message: LLMMessage) -> bool:
-        """Takes the usual case, text for the part that came last, without making a new delta."""
-        if self._tail_at < 0 or len(message.parts) != 1 or message.role is not self._message.role:
-            return False
-        part = message.parts[0]
-        last = self._parts[self._tail_at]
-        if (
-            type(part) is not PartDelta
-            or type(last) is not PartDelta
-            or part.index != last.index
-            or part.kind != last.kind
-            or type(part.body) is not str
-            or message.name is not None
-            or part != PartDelta(part.index, part.kind, part.body)
-        ):
-            return False
-        self._tail.append(part.body)
-        return True
+        if chunk.output is not None:
+            self._output = chunk.output
+        if chunk.retries:
+            self._retries.extend(chunk.retries)
 
     def _join_tail(self) -> None:
         if self._tail:
             last = cast(PartDelta, self._parts[self._tail_at])
-            piece = PartDelta(last.index, last.kind, "".join(self._tail))
-            self._parts[self._tail_at] = join_deltas(last, piece)
+            self._parts[self._tail_at] = _longer(last, "".join(self._tail))
             self._tail = []
-        self._tail_at = -1
 
     def _add_message(self, message: LLMMessage) -> None:
         self._join_tail()
@@ -219,7 +339,7 @@ class ChunkBuilder:
             self._message = new_message(message.role, (), message.name)
         parts, open_ = self._parts, self._open
         for part in message.parts:
-            self._tail_at = -1
+            self._tail_kind = ""
             if type(part) is not PartDelta:
                 parts.append(part)
                 continue
@@ -235,14 +355,12 @@ class ChunkBuilder:
                 if not part.end:
                     opened.append(at)
             if not part.end:
-                self._tail_at = at
+                self._tail_at, self._tail_index, self._tail_kind = at, part.index, part.kind
             parts[at] = close_delta(part) if part.start and part.end else part
 
     def result(self) -> LLMChunk:
         """The sum of what was added so far; later additions do not change it."""
-        at = self._tail_at
         self._join_tail()
-        self._tail_at = at
         message = self._message
         return LLMChunk(
             new_message(message.role, tuple(p for p in self._parts if p is not None), message.name),
@@ -252,6 +370,8 @@ class ChunkBuilder:
             self._model,
             self._correlation_id,
             tuple(self._adaptations),
+            self._output,
+            tuple(self._retries),
         )
 
 
@@ -271,4 +391,6 @@ def close_open_parts(chunk: LLMChunk, reason: IncompleteReason = "cut") -> LLMCh
         chunk.model,
         chunk.correlation_id,
         chunk.adaptations,
+        chunk.output,
+        chunk.retries,
     )

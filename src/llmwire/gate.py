@@ -124,9 +124,13 @@ class RateGate:
     ) -> None:
         """Closes the gate until a limit of which nothing is left is reset.
 
-        `wall` gives the seconds since 1970, for the providers that name a time of day.
+        `wall` gives the seconds since 1970, for the providers that name a time of day. An answer
+        that names a wait of its own is left to `hold`: it knows when one may ask again, while a
+        reset is when all of the limit is there again (OpenAI's guide to rate limits, 2026-11-22).
         """
         if not self._learn or not any(name in headers for name in _SIGNS):
+            return
+        if "retry-after" in headers or "retry-after-ms" in headers:
             return
         for remaining, reset in _HEADERS:
             if headers.get(remaining, "").strip() == "0" and reset in headers:

@@ -16,9 +16,14 @@ from typing import cast
 
 from msgspec.structs import replace
 
+from .fitting import ASSISTANT, TOOL, USER, parts_of, with_parts
+from .fitting import Calls as Calls
+from .fitting import Log as Log
+from .fitting import ReachesBack as ReachesBack
+from .pairing import NO_RESULT as NO_RESULT
+from .pairing import pair_tool_calls as pair_tool_calls
+from .pairing import paired as paired
 from .types import (
-    JSON,
-    Adaptation,
     CompactionPart,
     IncompleteToolCall,
     LLMMessage,
@@ -28,67 +33,15 @@ from .types import (
     PartDelta,
     ReasoningPart,
     RefusalPart,
-    Role,
     TextPart,
     ToolCall,
     ToolResultPart,
     new_message,
 )
 
-NO_RESULT = "The call was not answered: it was interrupted before it ran."
 BRIDGE = "Understood."
 
-
-class Log:
-    """Adaptations in the order they were made.
-
-    Paths name the places of the messages that the first function got, whatever earlier functions
-    dropped, moved or added: a part is found by its identity, and `replaced` says what became what.
-    """
-
-    __slots__ = ("_before", "_original", "entries")
-
-    def __init__(self) -> None:
-        self.entries: list[Adaptation] = []
-        self._original: Sequence[LLMMessage] | None = None
-        self._before: dict[int, tuple[Part, Part]] = {}  # id(new) -> (new, old); keeps both alive
-
-    def add(
-        self, action: str, path: str, reason: str, before: JSON = None, after: JSON = None
-    ) -> None:
-        self.entries.append(Adaptation(path, action, reason, before, after))  # type: ignore[arg-type]
-
-    def done(self) -> tuple[Adaptation, ...]:
-        return tuple(self.entries)
-
-    def reads(self, messages: Sequence[LLMMessage]) -> None:
-        """Every function of this module says what it was given; the first one's paths count."""
-        if self._original is None:
-            self._original = messages
-
-    def replaced(self, old: Part, new: Part) -> None:
-        self._before[id(new)] = (new, old)
-
-    def path(self, part: Part, i: int, j: int) -> str:
-        """Where `part`, now part `j` of message `i`, stood at first."""
-        while (pair := self._before.get(id(part))) is not None:
-            part = pair[1]
-        messages = self._original or ()
-        if not (i < len(messages) and j < len(messages[i].parts) and messages[i].parts[j] is part):
-            for a, message in enumerate(messages):
-                for b, other in enumerate(message.parts):
-                    if other is part:
-                        return f"messages[{a}].parts[{b}]"
-        return f"messages[{i}].parts[{j}]"
-
-    def message_path(self, message: LLMMessage, i: int) -> str:
-        """Where `message`, now the `i`th, stood at first."""
-        for a, other in enumerate(self._original or ()):
-            if other is message:
-                return f"messages[{a}]"
-        if message.parts:
-            return self.path(message.parts[0], i, 0).partition(".")[0]
-        return f"messages[{i}]"
+_NATIVE = operator.attrgetter("native")
 
 
 def issued_by(native: Native | None, issuer: Native) -> bool:
@@ -100,16 +53,42 @@ def issued_by(native: Native | None, issuer: Native) -> bool:
     )
 
 
+def fit(
+    messages: Sequence[LLMMessage], issuer: Native, rule: str, log: Log
+) -> Sequence[LLMMessage]:
+    """Parts closed, foreign state dropped, calls paired, ids as `rule` has them.
+
+    Most histories need nothing of it, which is found out first.
+    """
+    parts = [*parts_of(messages)]
+    natives = [part.native for part in parts if part.native is not None]
+    if (
+        _UNFINISHED.isdisjoint(map(type, parts))
+        and all(issued_by(native, issuer) for native in natives)
+        and (ids := paired(messages, log.calls)) is not None
+        and are_legal(ids, rule)
+    ):
+        log.reads(messages)
+        log.calls = log.calls.after(ids)
+        return messages
+    found = drop_foreign(close_parts(messages, log), issuer, log)
+    return fit_ids(pair_tool_calls(found, log), rule, log)
+
+
 def close_parts(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage]:
     """Drops what no wire can take back: incomplete calls and pieces of unfinished streams.
 
     The text of an unfinished piece stays. A turn that is left with nothing is dropped.
     """
     log.reads(messages)
+    if _UNFINISHED.isdisjoint(map(type, parts_of(messages))):
+        return log.same(messages)
     out: list[LLMMessage] = []
+    origins: list[int] = []
     for i, message in enumerate(messages):
-        if not any(type(p) in (IncompleteToolCall, PartDelta) for p in message.parts):
+        if _UNFINISHED.isdisjoint(map(type, message.parts)):
             out.append(message)
+            origins.append(i)
             continue
         parts: list[Part] = []
         for j, part in enumerate(message.parts):
@@ -128,7 +107,11 @@ def close_parts(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage]:
                 parts.append(part)
         if parts:
             out.append(message.with_parts(parts))
-    return out
+            origins.append(i)
+    return log.gives(out, origins)
+
+
+_UNFINISHED = frozenset((IncompleteToolCall, PartDelta))
 
 
 def drop_foreign(
@@ -143,10 +126,14 @@ def drop_foreign(
     `keep` says which foreign parts may stay after all. A turn that is left with nothing is dropped.
     """
     log.reads(messages)
+    if not any(map(_NATIVE, parts_of(messages))):
+        return log.same(messages)
     out: list[LLMMessage] = []
+    origins: list[int] = []
     for i, message in enumerate(messages):
-        if message.role is not Role.assistant:
+        if message.role is not ASSISTANT:
             out.append(message)
+            origins.append(i)
             continue
         parts: list[Part] = []
         for j, part in enumerate(message.parts):
@@ -156,8 +143,9 @@ def drop_foreign(
                 log.replaced(part, ours)
                 parts.append(ours)
         if parts or not message.parts:
-            out.append(_with(message, parts))
-    return out
+            out.append(with_parts(message, parts))
+            origins.append(i)
+    return log.gives(out, origins)
 
 
 def _without_state(part: Part, log: Log, i: int, j: int) -> Part | None:
@@ -176,169 +164,26 @@ def _without_state(part: Part, log: Log, i: int, j: int) -> Part | None:
         return TextPart(part.text)
     if isinstance(part, TextPart) and part.citations:
         log.add("dropped", f"{path}.citations", f"citations issued by {origin}")
-        return TextPart(part.text)
+        return TextPart(part.text, cache=part.cache)
     return replace(part, native=None)
 
 
-def _with(message: LLMMessage, parts: list[Part]) -> LLMMessage:
-    """The message with these parts: itself if they are its own."""
-    if len(parts) == len(message.parts) and all(map(operator.is_, parts, message.parts)):
-        return message
-    return message.with_parts(parts)
+# --- ids -----------------------------------------------------------------------------------------
 
-
-# --- calls and results ------------------------------------------------------------------------
-
-
-class _Turn:
-    """An assistant turn with calls: the ids they have now, and the messages that answer them."""
-
-    __slots__ = ("answered", "calls", "results")
-
-    def __init__(self) -> None:
-        self.calls: dict[int, ToolCall] = {}  # place in the message -> the call, id and all
-        self.answered: set[str] = set()
-        self.results: dict[int, list[Part]] = {}  # message -> its results for this turn
-
-
-def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage]:
-    """Every call answered right after its turn, every result with its call, every id used once.
-
-    A result answers the latest turn before it that has an unanswered call with its id; results
-    that stand later are moved up. A call without a result gets one that says so. A result without
-    a call becomes a user text. Calls without an id, or with one used before, get one from their
-    place; a tool message without any call id answers the first call that had none.
-    """
-    log.reads(messages)
-    if not any(
-        m.role is Role.tool or any(type(p) in (ToolCall, ToolResultPart) for p in m.parts)
-        for m in messages
-    ):
-        return list(messages)
-    turns: dict[int, _Turn] = {}
-    waiting: dict[str, list[tuple[_Turn, str]]] = {}  # id as it came -> unanswered calls
-    taken: set[str] = set()
-    rest: list[list[Part]] = []  # per message, what of it is no result of any call
-    strays: dict[int, list[Part]] = {}  # message -> results in it that no user or tool could give
-    latest: _Turn | None = None  # the last turn, while nothing but results came after it
-    for i, message in enumerate(messages):
-        others: list[Part] = []
-        rest.append(others)
-        if message.role is Role.assistant:
-            latest = turn = _Turn()
-            mine: dict[str, list[tuple[_Turn, str]]] = {}
-            for j, part in enumerate(message.parts):
-                if type(part) is ToolCall:
-                    call = turn.calls[j] = _named(part, i, j, taken, log)
-                    taken.add(call.id or "")
-                    mine.setdefault(part.id or "", []).append((turn, call.id or ""))
-            waiting.update(mine)
-            if turn.calls:
-                turns[i] = turn
-        for j, part in enumerate(_as_results(message)):
-            if type(part) is ToolCall and i in turns:
-                others.append(turns[i].calls[j])
-                continue
-            if type(part) is not ToolResultPart:
-                if message.role is Role.tool:
-                    log.add("moved", log.path(part, i, j), "no tool result: a user message has it")
-                others.append(part)
-            elif unanswered := waiting.get(part.call_id):
-                turn, call_id = unanswered.pop(0)
-                turn.answered.add(call_id)
-                if turn is not latest:
-                    path = log.path(message.parts[j], i, j)
-                    log.add("moved", path, "a tool result was moved up to its call")
-                answer = part if call_id == part.call_id else replace(part, call_id=call_id)
-                if answer is not message.parts[j]:
-                    log.replaced(message.parts[j], answer)
-                turn.results.setdefault(i, []).append(answer)
-                continue
-            else:
-                theirs = (
-                    others if message.role in (Role.user, Role.tool) else strays.setdefault(i, [])
-                )
-                theirs += _orphan(part, message.parts[j], i, j, log)
-            if others and message.role is not Role.assistant:
-                latest = None
-    out: list[LLMMessage] = []
-    for i, message in enumerate(messages):
-        if message.role is Role.tool and rest[i]:
-            out.append(new_message(Role.user, tuple(rest[i])))
-        elif rest[i] or not message.parts:
-            out.append(_with(message, rest[i]))
-        if i in turns:
-            out += _answers(turns[i], messages, i, log)
-        if stray := strays.get(i):
-            out.append(new_message(Role.user, tuple(stray)))
-    return out
-
-
-def _named(call: ToolCall, i: int, j: int, taken: set[str], log: Log) -> ToolCall:
-    """The call with an id that no earlier call has."""
-    if call.id and call.id not in taken:
-        return call
-    n, fresh = 2, call.id or f"call_{i}_{j}"
-    while fresh in taken:
-        fresh = f"{call.id or f'call_{i}_{j}'}_{n}"
-        n += 1
-    path = f"{log.path(call, i, j)}.id"
-    if call.id:
-        log.add("substituted", path, "an earlier call has this id", call.id, fresh)
-    else:
-        log.add("added", path, "the call had no id", None, fresh)
-    named = replace(call, id=fresh)
-    log.replaced(call, named)
-    return named
-
-
-def _as_results(message: LLMMessage) -> Sequence[Part]:
-    """The parts; the text of a tool message that names no call is a result for a call without id."""
-    if message.role is not Role.tool or any(type(p) is ToolResultPart for p in message.parts):
-        return message.parts
-    name = message.name or ""
-    return tuple(
-        ToolResultPart("", p.text, name) if type(p) is TextPart else p for p in message.parts
-    )
-
-
-def _orphan(result: ToolResultPart, original: Part, i: int, j: int, log: Log) -> list[Part]:
-    """What the user says in place of a result that answers nothing."""
-    content = (TextPart(result.content),) if isinstance(result.content, str) else result.content
-    parts: list[Part] = [p for p in content if not (type(p) is TextPart and not p.text)]
-    path = log.path(original, i, j)
-    for part in parts:
-        log.replaced(original, part)
-    if not parts:
-        log.add("dropped", path, "an empty tool result without its call")
-        return []
-    log.add("substituted", path, "a tool result without its call became a user text")
-    return parts
-
-
-def _answers(turn: _Turn, messages: Sequence[LLMMessage], i: int, log: Log) -> list[LLMMessage]:
-    """The results of a turn, message by message as they came, and those that nobody gave."""
-    out: list[LLMMessage] = []
-    for at, parts in turn.results.items():
-        message = messages[at]
-        if message.role is Role.tool:
-            out.append(_with(message, parts))
-        else:
-            out.append(new_message(Role.tool, tuple(parts)))
-    for j, call in turn.calls.items():
-        if call.id not in turn.answered:
-            path = log.path(call, i, j)
-            log.add("added", path, "a tool call had no result; one was made that says so")
-            result = ToolResultPart(call.id or "", NO_RESULT, call.name, is_error=True)
-            out.append(new_message(Role.tool, (result,)))
-    return out
-
-
-_ID_RULES: dict[str, tuple[re.Pattern[str], int]] = {
-    "openai40": (re.compile(r"[^\x21-\x7e]"), 40),
-    "openai64": (re.compile(r"[^\x21-\x7e]"), 64),
-    "anthropic64": (re.compile(r"[^A-Za-z0-9_-]"), 64),
+_ID_RULES = {
+    "openai40": (r"\x21-\x7e", 1, 40),
+    "openai64": (r"\x21-\x7e", 1, 64),
+    "anthropic64": ("A-Za-z0-9_-", 1, 64),
+    "bedrock64": ("A-Za-z0-9_.:-", 1, 64),
+    "mistral9": ("A-Za-z0-9", 9, 9),
 }
+"""Which characters, how many at least and at most."""
+_BAD = {rule: re.compile(f"[^{chars}]") for rule, (chars, _, _) in _ID_RULES.items()}
+_LEGAL = {
+    rule: re.compile(f"(?:[{chars}]{{{least},{most}}}\n)*")
+    for rule, (chars, least, most) in _ID_RULES.items()
+}
+"""Any number of ids, each with a line end."""
 
 
 def fit_id(call_id: str, rule: str) -> str:
@@ -346,25 +191,25 @@ def fit_id(call_id: str, rule: str) -> str:
 
     What has to change gets a hash, so that two ids never become one.
     """
-    if rule == "mistral9":
-        if re.fullmatch(r"[A-Za-z0-9]{9}", call_id):
-            return call_id
-        return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:9]
-    if rule not in _ID_RULES:
+    if are_legal([call_id], rule):
         return call_id
-    bad, limit = _ID_RULES[rule]
-    fitted = bad.sub("_", call_id)
-    if fitted == call_id and 0 < len(call_id) <= limit:
-        return call_id
-    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{fitted[: limit - 9]}_{digest}"
+    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
+    _, least, most = _ID_RULES[rule]
+    if least == most:
+        return digest[:most]
+    return f"{_BAD[rule].sub('_', call_id)[: most - 9]}_{digest[:8]}"
+
+
+def are_legal(ids: Iterable[str], rule: str) -> bool:
+    """Whether the target takes all of these ids as they are, found out in one go."""
+    return rule not in _LEGAL or bool(_LEGAL[rule].fullmatch("".join([f"{i}\n" for i in ids])))
 
 
 def fit_ids(messages: Sequence[LLMMessage], rule: str, log: Log) -> list[LLMMessage]:
     """All call ids, on calls and on results, as the target takes them."""
     log.reads(messages)
-    if rule == "any":
-        return list(messages)
+    if _fit(messages, rule):
+        return log.same(messages)
     out: list[LLMMessage] = []
     for i, message in enumerate(messages):
         parts: list[Part] = []
@@ -383,27 +228,45 @@ def fit_ids(messages: Sequence[LLMMessage], rule: str, log: Log) -> list[LLMMess
             if fitted is not part:
                 log.replaced(part, fitted)
             parts.append(fitted)
-        out.append(_with(message, parts))
-    return out
+        out.append(with_parts(message, parts))
+    return log.gives(out, list(range(len(out))))
+
+
+def _fit(messages: Sequence[LLMMessage], rule: str) -> bool:
+    if rule == "any":
+        return True
+    calls = [p for p in parts_of(messages) if type(p) is ToolCall or type(p) is ToolResultPart]
+    ids = [p.id if type(p) is ToolCall else cast(ToolResultPart, p).call_id for p in calls]
+    return are_legal([i for i in ids if i is not None], rule)
 
 
 # --- order of turns ---------------------------------------------------------------------------
 
 
-def merge_consecutive_user_messages(messages: Iterable[LLMMessage]) -> list[LLMMessage]:
+def merge_consecutive_user_messages(
+    messages: Iterable[LLMMessage], log: Log | None = None
+) -> list[LLMMessage]:
     """Neighbouring user messages folded into one, their texts joined by a blank line.
 
     The merged text loses white space at both ends, and the message its name. Rewrites the prefix
     and so defeats prompt caches: only for servers that want alternation.
     """
+    messages = messages if isinstance(messages, list | tuple) else list(messages)
+    log = log or Log()
+    log.reads(messages)
     out: list[LLMMessage] = []
-    for is_user, run in groupby(messages, lambda m: m.role is Role.user):
+    origins: list[int] = []
+    at = 0
+    for is_user, run in groupby(messages, lambda m: m.role is USER):
         neighbours = list(run)
         if not is_user or len(neighbours) == 1:
             out += neighbours
+            origins += range(at, at + len(neighbours))
         else:
-            out.append(new_message(Role.user, _merged(neighbours)))
-    return out
+            out.append(new_message(USER, _merged(neighbours), cache=neighbours[-1].cache))
+            origins.append(at)
+        at += len(neighbours)
+    return log.gives(out, origins)
 
 
 def _merged(messages: list[LLMMessage]) -> tuple[Part, ...]:
@@ -418,7 +281,7 @@ def _merged(messages: list[LLMMessage]) -> tuple[Part, ...]:
 
     for message in messages:
         plain = [
-            type(p) is TextPart and not p.citations and p.native is None for p in message.parts
+            type(p) is TextPart and not (p.citations or p.native or p.cache) for p in message.parts
         ]
         if all(plain):
             texts.append(message.text)
@@ -437,10 +300,13 @@ def bridge_tool_to_user(messages: Sequence[LLMMessage], log: Log) -> list[LLMMes
     """A short assistant turn between a tool result and a user message, for servers that need it."""
     log.reads(messages)
     out: list[LLMMessage] = []
+    origins: list[int] = []
     for i, message in enumerate(messages):
-        if out and message.role is Role.user and out[-1].role is Role.tool:
-            out.append(new_message(Role.assistant, (TextPart(BRIDGE),)))
-            path = log.message_path(message, i)
-            log.add("added", path, "the target takes no user turn after a tool result")
+        if out and message.role is USER and out[-1].role is TOOL:
+            out.append(new_message(ASSISTANT, (TextPart(BRIDGE),)))
+            origins.append(i)
+            reason = "the target takes no user turn after a tool result"
+            log.add("added", log.at(i), reason)
         out.append(message)
-    return out
+        origins.append(i)
+    return log.gives(out, origins)

@@ -15,7 +15,7 @@ from .adapters.base import StreamDecoder
 from .clocks import Clocks
 from .errors import TransportError
 from .folding import ChunkBuilder, close_open_parts
-from .types import Adaptation, IncompleteReason, LLMChunk
+from .types import Adaptation, IncompleteReason, LLMChunk, Retry
 
 MAX_BODY_BYTES = 1024 * 1024 * 1024
 """A bound on one reply. Generous: replies with images are 30 MB and more; this only stops a
@@ -38,6 +38,7 @@ class Intake:
         "_clocks",
         "_held",
         "_request_id",
+        "_retries",
         "_unfolded",
         "committed",
         "decoder",
@@ -52,11 +53,13 @@ class Intake:
         clocks: Clocks,
         request_id: str | None,
         adaptations: tuple[Adaptation, ...],
+        retries: tuple[Retry, ...] = (),
     ) -> None:
         self.decoder = decoder
         self._clocks = clocks
         self._request_id = request_id
         self._adaptations = adaptations
+        self._retries = retries
         self.queue: deque[LLMChunk] = deque()
         self._held: list[LLMChunk] = []
         self._unfolded: list[LLMChunk] = []
@@ -109,7 +112,7 @@ class Intake:
         for chunk in chunks:
             if not self._begun:
                 self._begun = True
-                chunk = with_origin(chunk, self._request_id, self._adaptations)
+                chunk = with_origin(chunk, self._request_id, self._adaptations, self._retries)
             self._unfolded.append(chunk)
             if chunk.message.parts and not self.committed:
                 self.committed = True
@@ -131,15 +134,20 @@ class Intake:
 
 
 def with_origin(
-    chunk: LLMChunk, request_id: str | None, adaptations: tuple[Adaptation, ...]
+    chunk: LLMChunk,
+    request_id: str | None,
+    adaptations: tuple[Adaptation, ...],
+    retries: tuple[Retry, ...] = (),
 ) -> LLMChunk:
-    """The first chunk says what was adapted and by which id the provider knows the call."""
-    if not adaptations and (request_id is None or chunk.correlation_id):
+    """The first chunk says what was adapted, what had failed before, and by which id the provider
+    knows the call."""
+    if not adaptations and not retries and (request_id is None or chunk.correlation_id):
         return chunk
     return replace(
         chunk,
         correlation_id=chunk.correlation_id or request_id,
         adaptations=adaptations + chunk.adaptations,
+        retries=retries,
     )
 
 

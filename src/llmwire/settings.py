@@ -202,7 +202,7 @@ def build_settings(sources: Sequence[ConfigSource], environ: Mapping[str, str]) 
     for source, data in parsed:
         named = _overlay(rows, source, data)
         for name in named:
-            if data["providers"][name].keys() & {"api_base", "project_id", "region"}:
+            if data["providers"][name].keys() & {"api_base", "project_id", "region", "resource"}:
                 broken.pop(name, None)
         if not source.trusted:
             touched |= dict.fromkeys(named, source)
@@ -233,9 +233,20 @@ def build_settings(sources: Sequence[ConfigSource], environ: Mapping[str, str]) 
 
 
 def _is_ready(row: ProviderConfig, environ: Mapping[str, str]) -> bool:
+    fields = address_fields(row)
     if row.api_key_env_var:
-        return bool(environ.get(row.api_key_env_var, "").strip())
-    return bool(row.project_id and row.region)
+        if not environ.get(row.api_key_env_var, "").strip():
+            return False
+    elif not fields:
+        return False  # a server of one's own may run or not
+    return all(getattr(row, field) for field in fields)
+
+
+def address_fields(row: ProviderConfig) -> list[str]:
+    """The fields that stand in the address of a row."""
+    if row.api_style in GOOGLE_STYLES and not row.api_base:
+        return [] if row.api_key_env_var else ["project_id", "region"]  # a key: express mode
+    return list(dict.fromkeys(re.findall(r"\{(\w+)\}", row.api_base)))
 
 
 def _parsed(source: ConfigSource) -> dict[str, Any]:
@@ -304,7 +315,7 @@ def _overlaid(
             f"{_at(source, *path, 'api_style')}: {new.api_style!r} is not one of "
             f"{', '.join(ADAPTERS)}"
         )
-    for field in ("project_id", "region"):
+    for field in ("project_id", "region", "resource"):
         _check_name(getattr(new, field), _at(source, *path, field))
     dialect = row.dialect if same_server(row, new) else None
     if "dialect" in changes:
@@ -385,6 +396,7 @@ def _check_name(value: str, where: str) -> None:
 def _binding(row: ProviderConfig) -> tuple[str, str, bool]:
     # Without an address a Vertex row goes to Google, with Google's own credential.
     google = row.api_style in GOOGLE_STYLES and not row.api_base
+    google = google or (row.dialect is not None and row.dialect.auth == "google")
     return row.api_key_env_var, origin(row.api_base), google
 
 
@@ -392,7 +404,7 @@ def _refuse_new_destination(
     row: ProviderConfig, source: ConfigSource, known: set[tuple[str, str, bool]]
 ) -> None:
     binding = _binding(row)
-    secret = row.api_key_env_var or row.extra_headers
+    secret = row.api_key_env_var or row.extra_headers or binding[2]
     if binding in known or (not secret and is_loopback(row.api_base)):
         return
     where = _at(source, "providers", row.name)

@@ -10,7 +10,7 @@ final blank line (wire reference 0). Whether the reply was whole is the wire's q
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .errors import TransportError
@@ -42,7 +42,8 @@ _new_frame = tuple.__new__  # half the cost of calling the class
 class SSEDecoder:
     """Turns bytes, cut anywhere, into frames. For one stream, then thrown away.
 
-    `comments` counts comment lines (keep-alives) seen so far.
+    `comments` counts comment lines (keep-alives) seen so far. `idle`: nothing is held back, what
+    comes next begins an event.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class SSEDecoder:
         "_pending_size",
         "_started",
         "comments",
+        "idle",
     )  # fmt: skip
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
@@ -69,73 +71,46 @@ class SSEDecoder:
         self._started = False
         self._limit = limit
         self.comments = 0
+        self.idle = False
 
-    def ordinary(self, data: bytes) -> tuple[Sequence[bytes], Sequence[bytes]] | None:
-        """The `event:` lines and the data of a block of ordinary events; None: use `feed`.
+    def take(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """The whole events that these bytes complete, as one block whose lines end at LF.
 
-        Ordinary is what nearly every packet holds: events of one data line, all with a type before
-        it or all without (then the first sequence is empty), ended by LF; or a single event without
-        a type, ended by CRLF. They come out as `feed` would give them at a fraction of its cost; an
-        event that is not whole yet is held back.
+        Beside it what is behind them, for `rest` once the block has been read, be it by `feed`.
+        None: no event ends here, or it is no ordinary stream; `feed` takes the bytes then.
         """
-        if self._data or self._event or self._after_cr or self._astray:
+        if self._after_cr or self._astray:
             return None
-        if b"\r" in data:  # Google ends lines so: one packet an event is the usual case there too
-            end = len(data) - 4
-            if self._pending or data[:6] != b"data: " or data[end:] != b"\r\n\r\n":
+        if 13 in data:
+            data = data.replace(b"\r\n", b"\n")
+            if 13 in data:
                 return None
-            if data.find(b"\r") != end or data.find(b"\n") != end + 1:
-                return None
-            self._started = True
-            return (), (data[6:end],)
-        if not self._started:
-            if self._pending or not data.startswith((b"data: ", b"event: ")):
-                return None
-            self._started = True
-        if not self._pending and data[-2:] == b"\n\n":
-            # One packet an event is the usual case, and decided without looking twice.
-            first, end = data.find(b"\n"), len(data) - 2
-            if first == end and data[:6] == b"data: ":
-                return (), (data[6:-2],)
-            if (
-                data[:7] == b"event: "
-                and data[first + 1 : first + 7] == b"data: "
-                and data.find(b"\n", first + 1) == end
-            ):
-                return (data[:first],), (data[first + 7 : -2],)
         end = data.rfind(b"\n\n") + 2
-        if end < 2:
+        if end < 2 or self._pending_size + self._data_size + len(data) > self._limit:
             return None
-        whole, rest = data[:end], data[end:]
-        if rest[-1:] == b"\n":  # whole lines are not kept waiting
-            return None
-        if self._pending:
-            whole = b"".join((*self._pending, whole))
-        events, line_ends = whole.count(b"\n\n"), whole.count(b"\n")
-        if len(whole) > self._limit:
-            return None
-        names: list[bytes] = []
-        if whole.startswith(b"data: "):
-            if line_ends != 2 * events or whole.count(b"\n\ndata: ") != events - 1:
+        if not self._started:
+            if self._pending or data[:1] == _BOM[:1]:
                 return None
-            lines = whole.split(b"\n")[:-1:2]
-        else:
-            if (
-                line_ends != 3 * events
-                or not whole.startswith(b"event: ")
-                or whole.count(b"\n\nevent: ") != events - 1
-                or whole.count(b"\ndata: ") != events
-            ):
-                return None
-            lines = whole.split(b"\n")
-            if any(lines[2::3]):
-                return None
-            names, lines = lines[:-1:3], lines[1::3]
-        self._pending.clear()
-        self._pending_size = 0
-        if rest:
-            self._hold(rest)
-        return names, [line[6:] for line in lines]
+            self._started = True
+        block = data[:end]
+        if not self.idle:
+            lines = [b"data: %b\n" % line for line in self._data]
+            if self._event:
+                lines.append(b"event: %b\n" % self._event.encode())
+            block = b"".join((*lines, *self._pending, block))
+            self._pending.clear()
+            self._data.clear()
+            self._event = ""
+            self._pending_size = self._data_size = 0
+            self.idle = True
+        return block, data[end:]
+
+    def rest(self, data: bytes) -> Iterator[Frame]:
+        """Takes what `take` left. Raises as `feed` does."""
+        if data[-1:] == b"\n":  # whole lines are not kept waiting
+            yield from self.feed(data)
+        elif data:
+            self._hold(data)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Frames that these bytes complete.
@@ -148,7 +123,8 @@ class SSEDecoder:
                 data = data[1:]
         if not data:
             return
-        if b"\n" not in data and b"\r" not in data:
+        self.idle = False
+        if 10 not in data and 13 not in data:
             self._hold(data)
             return
         if self._pending:
@@ -156,12 +132,12 @@ class SSEDecoder:
             data = b"".join(self._pending)
             self._pending.clear()
             self._pending_size = 0
-        if b"\r" in data:
+        if 13 in data:
             self._after_cr = data.endswith(b"\r")
             lines = _LINE_END.split(data)
             rest = lines.pop()
         else:
-            # After a whole event nothing is taken from the next one: `ordinary` can go on there.
+            # After a whole event nothing is taken from the next one: `take` can go on there.
             end = data.rfind(b"\n\n") + 1
             if not end or data.endswith(b"\n"):  # whole lines are not kept waiting
                 end = data.rfind(b"\n")
@@ -184,6 +160,7 @@ class SSEDecoder:
             frame = self._on_line(line)
             if frame is not None:
                 yield frame
+        self.idle = not (held or self._event or self._after_cr or self._astray)
         if rest:
             self._hold(rest)
 
@@ -192,7 +169,7 @@ class SSEDecoder:
         if self._pending:
             held = b"".join(self._pending)
             self._pending.clear()
-            for line in held.split(b"\n"):  # several where `ordinary` held an event back
+            for line in held.split(b"\n"):  # several where `take` held an event back
                 frame = self._on_line(line)
                 if frame is not None:
                     yield frame
@@ -200,6 +177,7 @@ class SSEDecoder:
             yield self._take()
 
     def _hold(self, data: bytes) -> None:
+        self.idle = False
         self._pending_size += len(data)
         if self._pending_size + self._data_size > self._limit:
             raise self._too_large()

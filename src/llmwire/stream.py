@@ -8,6 +8,7 @@ with what had come in `error.partial`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -28,14 +29,18 @@ from .errors import (
     StreamError,
     TransportError,
 )
+from .eventstream import CONTENT_TYPE
 from .folding import close_open_parts
 from .intake import MAX_BODY_BYTES, Intake, too_large, with_origin
+from .output import finished
 from .request import LLMRequest, approx_chars
 from .transport import DirectResponse, Outgoing, TransportResponse
-from .types import IncompleteReason, LLMChunk
+from .types import IncompleteReason, LLMChunk, Retry
 
 if TYPE_CHECKING:
     from .backend import GenericBackend
+
+_log = logging.getLogger("llmwire")
 
 ERROR_BODY_BYTES = 64 * 1024
 """How much of an error's body is read. Real ones are a few KiB; HTML pages some dozens."""
@@ -65,9 +70,10 @@ class ReplyStream:
         self._delivered = False  # ... and its only chunk was given away
         self._prepared: PreparedRequest | None = None
         self._clocks: Clocks | None = None
+        self._whole: LLMChunk | None = None  # the reply once it is whole, with its output
         self._failure: BaseException | None = None  # why the reply did not come to its end
         self._error: BackendError | None = None  # to be raised once the queue is empty
-        self._attempt = 0
+        self._retries: tuple[Retry, ...] = ()
         self._ended = False
 
     # --- what users see ---
@@ -79,6 +85,8 @@ class ReplyStream:
         Parts that are still open are closed, and a tool call that is not whole is an
         `IncompleteToolCall`.
         """
+        if self._whole is not None:
+            return self._whole
         if self._document is not None:
             return self._document
         return LLMChunk() if self._intake is None else self._intake.result()
@@ -208,7 +216,8 @@ class ReplyStream:
             if getattr(response, "direct", False):
                 direct = self._direct = cast(DirectResponse, response)
                 data = direct.take()
-                if direct.at_end and data[:1] == b"{" and b"\ndata:" not in data:
+                is_json = data[:1] == b"{" and b"\ndata:" not in data
+                if direct.at_end and is_json and not self._is_framed():
                     self._take_document(response, data)  # nearly every reply that is no stream
                     return None
             return self._begin(response, data)
@@ -265,7 +274,8 @@ class ReplyStream:
         assert clocks is not None and prepared is not None
         if not data:
             data = await clocks.wait(response.read())
-        while (kind := _kind_of(response, data)) is None:
+        kind: Literal["stream", "document"] | None = "stream" if self._is_framed() else None
+        while kind is None and (kind := _kind_of(response, data)) is None:
             more = await clocks.wait(response.read())
             data += more
             if not more:
@@ -279,17 +289,23 @@ class ReplyStream:
         backend = self._backend
         decoder = backend.adapter.stream_decoder(self._request, backend.provider)
         request_id = request_id_of(response.headers)
-        intake = self._intake = Intake(decoder, clocks, request_id, prepared.adaptations)
+        intake = self._intake = Intake(
+            decoder, clocks, request_id, prepared.adaptations, self._retries
+        )
         intake.on_bytes(data)
         if self._direct is not None:
             self._direct.deliver(intake.on_bytes)
+
+    def _is_framed(self) -> bool:
+        """Whether the body is for the decoder, whatever it looks like (`OwnFraming`)."""
+        return self._request.stream and hasattr(self._backend.adapter, "stream_type")
 
     def _take_document(self, response: TransportResponse, data: bytes) -> None:
         """A reply that is no stream, whole."""
         assert self._prepared is not None
         chunk = close_open_parts(self._parse_document(response, data))
         request_id = request_id_of(response.headers)
-        self._document = with_origin(chunk, request_id, self._prepared.adaptations)
+        self._document = with_origin(chunk, request_id, self._prepared.adaptations, self._retries)
         self._end()
 
     async def _pull(self, response: TransportResponse, intake: Intake) -> None:
@@ -316,6 +332,12 @@ class ReplyStream:
         self._backend.budget.earn()
         if self._backend.gate.wanted:
             self._backend.gate.answered()
+        if self._request.output is not None:
+            self._whole = self._finished(self.result)
+
+    def _finished(self, whole: LLMChunk) -> LLMChunk:
+        """The whole reply with what `output=` asked for. Raises `OutputError`."""
+        return finished(self._request, whole)
 
     def _drop_response(self) -> None:
         response, self._response = self._response, None
@@ -342,7 +364,7 @@ class ReplyStream:
         self._drop_response()
         intake = self._intake
         committed = intake is not None and intake.committed
-        delay = None if committed else self._delay(self._attempt, error)
+        delay = None if committed else self._delay(len(self._retries), error)
         if isinstance(error, RateLimitError) and error.phase != "prepare" and self._clocks:
             pause = error.retry_after if error.retry_after is not None else delay
             self._backend.gate.hold(self._clocks.now(), pause or self._backend.retry.base)
@@ -352,13 +374,32 @@ class ReplyStream:
             if self._clocks is not None:
                 self._clocks.stop()
             return
-        self._attempt += 1
+        self._note_retry(error, delay)
         self._intake = None
         try:
             await asyncio.sleep(delay)
         except BaseException:
             self.close()
             raise
+
+    def _note_retry(self, error: BackendError, delay: float) -> None:
+        """The caller's callback, the log and the reply say that it is tried again."""
+        retry = Retry(
+            type(error).__name__,
+            error.message,
+            error.provider,
+            error.model,
+            error.status,
+            delay,
+            None if error.partial is None else error.partial.usage,
+        )
+        self._retries += (retry,)
+        _log.info(
+            "%s:%s failed (%s), next attempt in %.2f s: %s",
+            retry.provider, retry.model, retry.error, delay, retry.message,
+        )  # fmt: skip
+        if self._backend.on_retry is not None:
+            self._backend.on_retry(retry)
 
     def _delay(self, attempt: int, error: BackendError) -> float | None:
         left = self._clocks.time_left() if self._clocks is not None else None
@@ -430,6 +471,7 @@ class ReplyStream:
             e.request_id = request_id_of(response.headers)
         if e.payload_summary is None:
             e.payload_summary = summary_of(self._request)
+        e.retries = self._retries
         partial = LLMChunk() if self._intake is None else self._intake.result(_cut_reason(e))
         if partial.usage is not None and partial.usage.provenance == "reported":
             usage = msgspec.structs.replace(partial.usage, provenance="partial")
@@ -448,11 +490,12 @@ def _kind_of(response: TransportResponse, data: bytes) -> Literal["stream", "doc
     if start[:1] in (b"{", b"[", b"<"):
         return "document"
     label = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if label == "text/event-stream" or any(start.startswith(m) for m in _SSE_STARTS):
+    if label in _STREAM_TYPES or any(start.startswith(m) for m in _SSE_STARTS):
         return "stream"
     return None if any(m.startswith(start) for m in _SSE_STARTS) else "document"
 
 
+_STREAM_TYPES = ("text/event-stream", CONTENT_TYPE)
 _SSE_STARTS = (b":", b"data:", b"event:", b"id:", b"retry:")
 
 

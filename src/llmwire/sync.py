@@ -15,8 +15,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from . import backend as _async
 from .backend import CallOptions, Messages, TokenCount
-from .catalogue import ModelFacts
-from .config import ModelConfig, ProviderConfig
+from .config import ModelConfig, ModelInfo, ProviderConfig
 from .connection import resolved
 from .stream import ReplyStream
 from .types import LLMChunk
@@ -129,8 +128,10 @@ class GenericBackend(_Closing):
     ) -> TokenCount:
         return _run(self._backend.count_tokens(model=model, messages=messages, **options))
 
-    def list_models(self) -> tuple[ModelFacts, ...]:
-        return _run(self._backend.list_models())
+    def list_models(
+        self, *, extra_headers: Mapping[str, str] | None = None
+    ) -> tuple[ModelInfo, ...]:
+        return _run(self._backend.list_models(extra_headers=extra_headers))
 
     def close(self) -> None:
         _run(self._backend.close())

@@ -43,6 +43,7 @@ from .plain import to_builtins as to_builtins
 from .plain import to_json as to_json
 from .usage import Adaptation as Adaptation
 from .usage import LLMUsage as LLMUsage
+from .usage import Retry as Retry
 from .usage import StopInfo as StopInfo
 from .usage import StopReason as StopReason
 
@@ -68,7 +69,7 @@ class _MessageMeta(msgspec.StructMeta):
     def __call__(
         cls,  # noqa: N805 - a metaclass
         role: Role | str,
-        content: str | Sequence[Part] | None = None,
+        content: str | Sequence[Part | str] | None = None,
         *,
         parts: Iterable[Part] = (),
         name: str | None = None,
@@ -83,16 +84,17 @@ class _MessageMeta(msgspec.StructMeta):
         out = list(parts)
         if reasoning_content is not None or reasoning_signature is not None:
             out.append(ReasoningPart(reasoning_content or "", signature=reasoning_signature))
-        if tool_call_id is not None:
-            if isinstance(content, str) or content is None:
-                result = content or ""
-            else:
-                result = tuple(content)  # type: ignore[assignment]
-            out.append(ToolResultPart(tool_call_id, result, name=name or ""))
-        elif isinstance(content, str):
-            out.append(TextPart(content))
+        said: list[Part] = []
+        result: Any = content or ""
+        if isinstance(content, str):
+            said.append(TextPart(content))
         elif content is not None:
-            out.extend(content)
+            said += (TextPart(p) if isinstance(p, str) else p for p in content)
+            result = tuple(said)
+        if tool_call_id is not None:
+            out.append(ToolResultPart(tool_call_id, result, name=name or ""))
+        else:
+            out += said
         if tool_calls is not None:
             out.extend(tool_calls)
         message: LLMMessage = super().__call__(role, tuple(out), name, cache)
@@ -102,10 +104,10 @@ class _MessageMeta(msgspec.StructMeta):
 class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_MessageMeta):
     """One turn: a role and its parts in order.
 
-    `LLMMessage("user", "Hello")` is the simple case; `content`, `reasoning_content`,
-    `reasoning_signature`, `tool_calls` and `tool_call_id` build parts (reasoning, then content,
-    then calls) and can be read back as views. With `tool_call_id` the content becomes a tool
-    result. `name` names the speaker, or on a tool message the tool.
+    `LLMMessage("user", "Hello")` is the simple case, a list of texts and parts the next.
+    `content`, `reasoning_content`, `reasoning_signature`, `tool_calls` and `tool_call_id` build
+    parts (reasoning, then content, then calls) and can be read back as views. With `tool_call_id`
+    the content becomes a tool result. `name` names the speaker, or on a tool message the tool.
 
     Raises `ValueError` for a role that does not exist.
     """
@@ -121,7 +123,7 @@ class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_M
         def __init__(
             self,
             role: Role | str,
-            content: str | Sequence[Part] | None = None,
+            content: str | Sequence[Part | str] | None = None,
             *,
             parts: Iterable[Part] = (),
             name: str | None = None,
@@ -353,16 +355,21 @@ class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
     adaptations: tuple[Adaptation, ...] = ()
     output: Any = None
     """The reply as a value of the type that `output=` asked for; only a whole reply has it."""
+    retries: tuple[Retry, ...] = ()
+    """The attempts before the one that this is of."""
 
     @property
     def text(self) -> str:
         parts = self.message.parts
-        if len(parts) == 1 and type(parts[0]) is PartDelta:  # nearly every chunk of a stream
-            return str(parts[0].body) if parts[0].kind == "text" else ""
+        if len(parts) == 1 and type(part := parts[0]) is PartDelta:  # nearly every streamed chunk
+            return str(part.body) if part.kind == "text" else ""
         return self.message.text
 
     @property
     def reasoning(self) -> str:
+        parts = self.message.parts
+        if len(parts) == 1 and type(part := parts[0]) is PartDelta:
+            return str(part.body) if part.kind == "reasoning" else ""
         return self.message.reasoning_content or ""
 
     @property
@@ -373,14 +380,15 @@ class LLMChunk(Struct, frozen=True, gc=False, omit_defaults=True):
         """The two joined. Raises `ValueError` if both have content of different roles."""
         if not isinstance(other, LLMChunk):
             return NotImplemented
-        return accumulate((self, other))
+        return folding.joined(self, other)
 
 
 def accumulate(chunks: Iterable[LLMChunk]) -> LLMChunk:
     """The sum of all chunks, in linear time. No chunks give `LLMChunk()`."""
-    from .folding import ChunkBuilder
-
-    builder = ChunkBuilder()
+    builder = folding.ChunkBuilder()
     for chunk in chunks:
         builder.add(chunk)
     return builder.result()
+
+
+from . import folding  # noqa: E402 - it is made of what stands above

@@ -138,6 +138,21 @@ class StopInfo(Struct, frozen=True, gc=False, omit_defaults=True):
     details: dict[str, Any] | None = None
 
 
+class Retry(Struct, frozen=True, gc=False, omit_defaults=True):
+    """An attempt that failed, and after which the call was tried again."""
+
+    error: str
+    """The class of the error: `RateLimitError`."""
+    message: str
+    provider: str = ""
+    model: str = ""
+    status: int | None = None
+    delay: float = 0.0
+    """Seconds waited before the next attempt."""
+    usage: LLMUsage | None = None
+    """Tokens that the failed attempt reported: they are billed beside those of the reply."""
+
+
 class Adaptation(Struct, frozen=True, gc=False, omit_defaults=True):
     """Something that was asked for, or came, and was changed for a wire. Never silent."""
 
@@ -147,3 +162,10 @@ class Adaptation(Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str
     before: Any = None
     after: Any = None
+
+    @property
+    def changes_history(self) -> bool:
+        """Whether something in a message is not sent as it is. A mark that stands for a signature
+        which nobody gave changes nothing that was said."""
+        is_mark = self.action == "added" and self.path.endswith(".signature")
+        return self.path.startswith("messages[") and not is_mark

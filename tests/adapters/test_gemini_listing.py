@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from llmwire.adapters.gemini import GeminiAdapter, VertexGeminiAdapter
-from llmwire.adapters.listing import LISTINGS
-from llmwire.config import ProviderConfig
+from llmwire.config import Dialect, ModelInfo, ProviderConfig
 from llmwire.errors import DecodeError
 
 STUDIO = ProviderConfig("google", "https://g.example/v1", "KEY", "gemini")
@@ -27,11 +27,13 @@ CLOUD = ProviderConfig("cloud", api_style="vertex-gemini", project_id="p", regio
     ],
 )  # fmt: skip
 def test_what_is_asked(adapter: Any, provider: ProviderConfig, url: str, auth: str) -> None:
-    first = adapter.prepare_model_list(provider)
+    first = adapter.prepare_models(provider)
     assert (first.method, first.url, first.auth) == ("GET", f"{url}?pageSize=1000", auth)
     assert first.body == b""
-    later = adapter.prepare_model_list(provider, "a&b=")
+    later = adapter.prepare_models(provider, "a&b=")
     assert later.url == f"{url}?pageSize=1000&pageToken=a%26b%3D"
+    none = replace(provider, dialect=Dialect(model_list=False))
+    assert adapter.prepare_models(none) is None
 
 
 def test_a_page_of_models() -> None:
@@ -43,12 +45,11 @@ def test_a_page_of_models() -> None:
         ],
         "nextPageToken": "next",
     }  # fmt: skip
-    (model,), token = LISTINGS["gemini"].parse_models(json.dumps(listed).encode(), STUDIO)
-    assert (model.name, model.context_window, model.max_output_tokens) == ("gemini-x", 1000, 50)
-    assert token == "next"
+    page = GeminiAdapter().parse_models(json.dumps(listed).encode())
+    wanted = ModelInfo("gemini-x", 1000, 50)
+    assert (page.models, page.after) == ((wanted,), "next")
     cloud = {"publisherModels": [{"name": "publishers/google/models/gemini-y"}]}
-    (model,), token = LISTINGS["vertex-gemini"].parse_models(json.dumps(cloud).encode(), CLOUD)
-    assert (model.name, token) == ("gemini-y", None)
-    assert LISTINGS["gemini"].parse_models(b"{}", STUDIO) == ((), None)
+    page = VertexGeminiAdapter().parse_models(json.dumps(cloud).encode())
+    assert ([m.name for m in page.models], page.after) == (["gemini-y"], "")
     with pytest.raises(DecodeError):
-        LISTINGS["gemini"].parse_models(b'{"models":5}', STUDIO)
+        GeminiAdapter().parse_models(b'{"models":5}')

@@ -171,7 +171,7 @@ UNSAYABLE: list[tuple[LLMMessage, str]] = [
     (LLMMessage("assistant", [FilePart(FileSource("f"))]), "parts[0]"),
     (LLMMessage("assistant", [AudioPart(BytesSource(b"", "audio/wav"))]), "parts[0]"),
     (LLMMessage("assistant", [CompactionPart("s", own())]), "parts[0]"),
-    (LLMMessage("tool", "no id"), ""),
+    (LLMMessage("tool"), ""),
     (
         LLMMessage("tool", parts=(ToolResultPart("c", (ImagePart(FileSource("f")),)),)),
         "parts[0].content[0]",
@@ -338,6 +338,18 @@ def test_calls_and_results_are_paired() -> None:
     assert messages[2] == {"role": "tool", "tool_call_id": made["id"], "content": NO_RESULT}
     assert messages[-1] == {"role": "user", "content": "lost"}
     assert {r.path for r in records} >= {"messages[1].parts[0].id", "messages[3].parts[0]"}
+
+
+def test_the_result_of_a_call_without_an_id_needs_none() -> None:
+    named_by_nobody = call(None)
+    messages, _ = sent(
+        USER, assistant(named_by_nobody), LLMMessage("tool", "r", tool_call_id=named_by_nobody.id)
+    )
+    (made,) = messages[1]["tool_calls"]
+    assert messages[2] == {"role": "tool", "tool_call_id": made["id"], "content": "r"}
+    messages, records = sent(USER, LLMMessage("tool", "lost"))
+    assert messages[-1] == {"role": "user", "content": "lost"}
+    assert [r.path for r in records] == ["messages[1].parts[0]"]
 
 
 def test_several_results_and_a_text_in_one_message() -> None:

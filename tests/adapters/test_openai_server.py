@@ -29,7 +29,7 @@ from llmwire.errors import (
     ServerError,
     StreamError,
 )
-from llmwire.request import LLMRequest
+from llmwire.request import LLMRequest, OutputFormat
 from llmwire.types import (
     AudioPart,
     AvailableFunction,
@@ -104,7 +104,9 @@ def test_settings_are_heard_as_they_were_asked() -> None:
         "temperature": 0.5, "tools": (TOOL,), "max_tokens": 9, "tool_choice": TOOL, "stream": True,
         "thinking": "high", "top_p": 0.25, "top_k": 3, "stop": ("a", "b"), "seed": 7,
         "parallel_tool_calls": False, "metadata": {"k": "v"},
-        "extra_body": {"response_format": {"type": "json_object"}},
+        "extra_body": {"logprobs": True}, "output": OutputFormat({
+            "type": "object", "properties": {}, "required": [], "additionalProperties": False,
+        }, "form"),
     }  # fmt: skip
     got = heard(**asked)
     assert {k: getattr(got.request, k) for k in asked} == asked
@@ -212,6 +214,12 @@ REFUSED: list[tuple[Any, str, bool]] = [
     ),
     ({**OK, "model": "o3", "max_tokens": 5}, "Use 'max_completion_tokens' instead.", False),
     ({**OK, "model": "gpt-5", "temperature": 0.5}, "'temperature' does not support 0.5", False),
+    ({**OK, "model": "gpt-5.5", "temperature": 0.5}, "'temperature' does not support 0.5", False),
+    (
+        {**OK, "model": "gpt-5.2", "temperature": 0.5, "reasoning_effort": "low"},
+        "'temperature' does not support 0.5",
+        False,
+    ),
     ({**OK, "reasoning_effort": "enormous"}, "Invalid value: 'enormous'", False),
     ({**OK, "temperature": "warm"}, "Invalid request", False),
     ({**OK, "tools": [{"type": "function"}]}, "Invalid request", False),
@@ -238,6 +246,14 @@ def test_refusals_in_the_services_words(body: Any, words: str, history: bool) ->
     assert isinstance(error, HistoryRejectedError) is history
     status, _, told = SERVER.prepare_error(error)
     assert status == 400 and words in json.loads(told)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("model", "effort"), [("gpt-5.1", None), ("gpt-5.4-mini", None), ("gpt-5.5", "none")]
+)
+def test_models_that_do_not_reason_are_sampled(model: str, effort: str | None) -> None:
+    heard = hear({**OK, "model": model, "temperature": 0.5, "reasoning_effort": effort})
+    assert heard.request.temperature == 0.5
 
 
 @given(

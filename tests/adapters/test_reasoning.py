@@ -394,3 +394,38 @@ def test_a_dialect_of_its_own() -> None:
     ours = replace(PROVIDER, dialect=Dialect(reasoning_replay="content"))
     body = body_of(provider=ours, thinking="high", temperature=0.3, seed=1)
     assert (body["temperature"], body["seed"]) == (0.3, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "said", "records"),
+    [
+        ("mistral-large-4", "medium", "medium", 0),
+        ("mistral-large-latest", "max", "high", 1),
+        ("mistral-large-4", "off", None, 0),
+        ("mistral-small-latest", "low", "high", 1),
+        ("mistral-medium-2508", "high", "high", 0),
+        ("mistral-medium-2508", "off", None, 0),
+        ("zai-glm-5-3", "medium", "low", 1),
+        ("magistral-medium-latest", "high", None, 1),  # always thinks
+        ("devstral-latest", "xhigh", "xhigh", 0),  # its name does not say
+    ],
+)
+def test_each_model_has_levels_of_its_own(
+    model: str, asked: Any, said: str | None, records: int
+) -> None:
+    made = CLIENT.prepare_request(request(model=model, thinking=asked), PROVIDERS["mistral"])
+    assert json.loads(made.body).get("reasoning_effort") == said
+    assert [a.path for a in made.adaptations] == ["thinking"] * records
+
+
+def test_a_last_message_of_the_assistants_begins_the_reply() -> None:
+    begun = LLMMessage("assistant", "It is")
+    for messages, marked in (((USER, begun), True), ((USER, begun, USER), False)):
+        made = CLIENT.prepare_request(request(*messages), PROVIDERS["mistral"])
+        said = json.loads(made.body)["messages"][1]
+        assert said == {
+            "role": "assistant",
+            "content": "It is",
+            **({"prefix": True} if marked else {}),
+        }
+        assert SERVER.parse_request("POST", "/v1/chat/completions", {}, made.body).request.messages

@@ -14,15 +14,16 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from llmwire import environment
 from llmwire.cli import main
 from llmwire.providers import PROVIDERS
 from llmwire.testing import LocalServer
 
 MEANT_FOR_PEOPLE = (
     "NO_COLOR", "FORCE_COLOR", "LLMWIRE_MODEL", "LLMWIRE_CONFIG", "OLLAMA_HOST",
-    "OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GROQ_BASE_URL", "TOGETHER_BASE_URL",
-    "CEREBRAS_BASE_URL", "ZAI_BASE_URL", "CLOUD_ML_REGION", "ANTHROPIC_VERTEX_PROJECT_ID",
-    "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_VERSION", "ANTHROPIC_AWS_WORKSPACE_ID",
+    *(variable for variable, _ in environment._BASE_VARIABLES.values()),
+    *(variable for fields in environment._FIELD_VARIABLES.values() for _, variable in fields),
     *(row.api_key_env_var for row in PROVIDERS.values() if row.api_key_env_var),
 )  # fmt: skip
 

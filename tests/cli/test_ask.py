@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llmwire.adapters import ADAPTERS
 from llmwire.cli.common import dollars
 from llmwire.testing import Fault, LocalServer, Reply
 from llmwire.types import FilePart, ImagePart, LLMUsage, StopInfo, TextPart
@@ -201,9 +202,7 @@ def test_with_nothing_configured_the_offline_model_answers(cli: Any) -> None:
     assert "offline · " in ran.err
 
 
-@pytest.mark.parametrize(
-    "wire", ["openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini"]
-)
+@pytest.mark.parametrize("wire", list(ADAPTERS))
 def test_the_offline_model_can_be_asked_for_over_any_wire(cli: Any, wire: str) -> None:
     ran = cli("ask", "-m", f"offline:{wire}", "--thinking", "low", "hello there")
     assert ran.code == 0, ran.err

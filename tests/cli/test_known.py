@@ -1,11 +1,10 @@
-"""`llmwire models PROVIDER` asks, `--catalogue` looks up."""
+"""`llmwire models --catalogue`: what is known, without asking anybody."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from llmwire.catalogue import catalogue_sources
-from llmwire.testing import LocalServer
 
 
 def test_the_catalogue_is_a_table_with_its_sources(cli: Any) -> None:
@@ -33,30 +32,6 @@ def test_the_catalogue_for_programs_has_a_source_for_each_fact(cli: Any) -> None
     assert set(entry["sources"].values()) <= set(document["sources"])
 
 
-def test_a_provider_is_asked(cli: Any, server: LocalServer) -> None:
-    ran = cli("models", "local")
-    assert ran.code == 0, ran.err
-    assert ran.out.splitlines()[1].split() == ["offline", "?", "?", "?", "?", "?"]
-    assert [(r.method, r.path) for r in server.requests] == [("GET", "/openai/v1/models")]
-    document = cli("models", "local", "--json").json
-    assert document["models"] == [{"name": "offline", "provider": "local"}]
-
-
-def test_what_a_provider_does_not_say_is_looked_up(cli: Any) -> None:
-    with LocalServer(models=("claude-opus-5-5", "claude-opus-77")) as server:
-        cli.configure(f'providers.anthropic.api_base = "{server.url}/anthropic"')
-        cli._monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
-        known, newer = cli("models", "anthropic", "--json").json["models"]
-    assert known["sources"]["display_name"] == "models endpoint"
-    assert known["context_window"] == 1_000_000
-    assert "litellm" in known["sources"]["vision"]
-    assert "context_window" not in newer  # a guess by family is no fact of a list
-
-
 def test_names_that_are_none(cli: Any) -> None:
-    ran = cli("models", "nobody")
-    assert ran.code == 2 and "no provider is called 'nobody'" in ran.err
     ran = cli("models", "--catalogue", "nobody")
     assert ran.code == 2 and "only of openai" in ran.err
-    ran = cli("models", "vertex-anthropic")
-    assert ran.code == 1 and "no list of models" in ran.err

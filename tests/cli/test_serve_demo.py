@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-WIRES = ("openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
+WIRES = (
+    "openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini", "ollama",
+    "bedrock-converse", "bedrock-anthropic",
+)  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")

@@ -57,6 +57,20 @@ def test_wire_needs_project_and_region_for_vertex(cli: Any, monkeypatch: Any) ->
     assert document["headers"]["Authorization"] == "Bearer ***"
 
 
+def test_wire_and_models_know_bedrock(cli: Any, monkeypatch: Any) -> None:
+    ran = cli("wire", "-m", "bedrock:amazon.nova-lite-v1:0", "Hi")
+    assert ran.code == 1 and "needs region" in ran.err
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    document = cli("wire", "--json", "-m", "bedrock:amazon.nova-lite-v1:0", "Hi").json
+    assert document["url"].endswith(
+        ".eu-west-1.amazonaws.com/model/amazon.nova-lite-v1%3A0/converse-stream"
+    )
+    assert document["headers"]["Authorization"] == "***"
+    assert "by AWS key" in cli("models").out
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", SECRET)
+    assert "by AWS key" not in cli("models").out
+
+
 def test_wire_shows_that_geminis_key_is_no_part_of_the_address(cli: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("GOOGLE_API_KEY", SECRET)
     ran = cli("wire", "--json", "-m", "gemini:gemini-3.5-flash", "Hi")
@@ -166,3 +180,20 @@ def test_models_says_what_is_wrong(cli: Any, monkeypatch: Any) -> None:
     assert "default model: none (LLMWIRE_MODEL: no provider is called 'opnai'" in ran.out
     assert SECRET not in ran.out
     assert "default model: offline" not in ran.out
+
+
+@pytest.mark.parametrize("name", ["local", "local-anthropic", "offline", "offline:ollama"])
+def test_models_of_a_provider_are_asked_for(cli: Any, server: LocalServer, name: str) -> None:
+    ran = cli("models", name)
+    assert ran.code == 0, ran.err
+    assert [line.split() for line in ran.out.splitlines()] == [
+        ["MODEL", "CONTEXT", "MOST", "OUTPUT"],
+        ["offline", "?", "?"],
+    ]
+    assert cli("models", "--json", name).json == {"provider": name, "models": [{"name": "offline"}]}
+
+
+def test_models_of_a_provider_without_a_list(cli: Any) -> None:
+    ran = cli("models", "nobody")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no provider is called 'nobody'" in ran.err

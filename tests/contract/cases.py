@@ -23,6 +23,8 @@ from llmwire.types import (
     ToolResultPart,
 )
 
+BINARY = ("bedrock-converse", "bedrock-anthropic")
+"""Wires whose streams are AWS's binary frames."""
 WIRES = (
     "openai",
     "openai-responses",
@@ -31,13 +33,23 @@ WIRES = (
     "reasoning",
     "gemini",
     "vertex-gemini",
+    "ollama",
+    *BINARY,
 )
-SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
+SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini", *BINARY)
 """Wires on which reasoning carries a signature."""
-ENDING = ("openai-responses", "anthropic", "vertex-anthropic", "gemini", "vertex-gemini")
+ENDING = (
+    "openai-responses", "anthropic", "vertex-anthropic", "gemini", "vertex-gemini", "ollama", *BINARY,
+)  # fmt: skip
 """Wires that say of each tool call when it has ended."""
-OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini")
+OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini", "ollama", *BINARY)
 """Wires whose calls have objects for arguments."""
+CACHELESS = ("ollama",)
+"""Wires that say nothing of caches."""
+WHOLE_CALLS = ("ollama",)
+"""Wires on which a call comes in one piece, or not at all."""
+CONTENT_FIRST = ("ollama",)
+"""Wires whose first event has content in it."""
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
@@ -67,6 +79,7 @@ def model(wire: str) -> ModelConfig:
         "reasoning": "mistral-medium-latest",
         "gemini": "gemini-3.1-pro-preview",
         "vertex-gemini": "gemini-3.5-flash",
+        "ollama": "gpt-oss:20b",
     }
     return ModelConfig(names.get(wire, "claude-sonnet-4-6"), temperature=None)
 

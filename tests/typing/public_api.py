@@ -28,7 +28,6 @@ from llmwire import (
     LLMRequest,
     LLMUsage,
     ModelConfig,
-    ModelFacts,
     OpenAIAdapter,
     Prices,
     ProviderConfig,
@@ -54,6 +53,7 @@ from llmwire import (
     merge_consecutive_user_messages,
     prices_of,
     repaired_after,
+    tool,
 )
 
 provider = ProviderConfig(
@@ -64,12 +64,31 @@ provider = ProviderConfig(
     dialect=Dialect(max_tokens_field="max_tokens"),
 )
 model = ModelConfig("qwen3", "local", thinking="low", input_price=0.0, output_price=0.0)
-tool = AvailableTool(AvailableFunction("look_up", "Looks a word up.", {"type": "object"}))
+look_up = AvailableTool(AvailableFunction("look_up", "Looks a word up.", {"type": "object"}))
 picture = ImagePart(BytesSource(b"...", "image/png"), detail="low")
 messages = [
     LLMMessage("system", "Be brief."),
     LLMMessage("user", [TextPart("What is this?"), picture]),
 ]
+
+
+@tool
+def add(a: int, b: int = 0) -> int:
+    """Adds."""
+    return a + b
+
+
+@tool(name="wait", strict=True)
+async def wait_a_little(seconds: float) -> str:
+    return f"{seconds}"
+
+
+async def functions(call: ToolCall) -> None:
+    assert_type(add(1, b=2), int)
+    assert_type(add.run(call), int)
+    assert_type(await wait_a_little.run(call), str)
+    assert_type(add.definition, AvailableTool)
+    add("one")  # pyright: ignore[reportArgumentType]
 
 
 async def calls() -> None:
@@ -79,7 +98,7 @@ async def calls() -> None:
             model=model,
             messages=messages,
             temperature=0.2,
-            tools=[tool],
+            tools=[look_up, add],
             max_tokens=None,
             tool_choice="auto",
             extra_headers=None,
@@ -94,7 +113,7 @@ async def calls() -> None:
             assert_type(stream.result, LLMChunk)
         async for chunk in backend.complete_streaming(model=model, messages=messages):
             assert_type(chunk, LLMChunk)
-        tokens = await backend.count_tokens(model=model, messages=messages, tool_choice=tool)
+        tokens = await backend.count_tokens(model=model, messages=messages, tool_choice=look_up)
         assert_type(tokens, TokenCount)
         total: int = tokens
         print(total)
@@ -165,7 +184,6 @@ async def costs_and_checks(backend: GenericBackend, request: LLMRequest, reply: 
     assert_type(cost + cost, Cost)
     assert_type(library_prices("m", backend.provider), Prices | None)
     assert_type(facts_of("m", "openai").vision, bool | None)
-    assert_type(await backend.list_models(), tuple[ModelFacts, ...])
     check = check_history(request.messages, backend.provider, request.model)
     assert_type(check, HistoryCheck)
     assert_type(check.messages, tuple[LLMMessage, ...])

@@ -40,9 +40,12 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "anthropic": ".anthropic:AnthropicAdapter",
         "vertex-anthropic": ".vertex:VertexAnthropicAdapter",
         "reasoning": ".reasoning:ReasoningAdapter",
+        "ollama": ".ollama:OllamaAdapter",
         "openai-responses": ".responses:ResponsesAdapter",
         "gemini": ".gemini:GeminiAdapter",
         "vertex-gemini": ".gemini:VertexGeminiAdapter",
+        "bedrock-converse": ".bedrock:BedrockConverseAdapter",
+        "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -53,8 +56,11 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "anthropic": ".anthropic:AnthropicServer",
         "vertex-anthropic": ".vertex:VertexAnthropicServer",
         "reasoning": ".reasoning:ReasoningServer",
+        "ollama": ".ollama:OllamaServer",
         "openai-responses": ".responses:ResponsesServer",
         "gemini": ".gemini:GeminiServer",
         "vertex-gemini": ".gemini:VertexGeminiServer",
+        "bedrock-converse": ".bedrock:BedrockConverseServer",
+        "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicServer",
     }
 )

@@ -3,6 +3,18 @@
 An adapter translates between our values and one wire format and remembers nothing. The memory of
 one streamed reply is a `StreamDecoder`, made for one attempt and thrown away. Both directions are
 here: `APIAdapter` is the client's half, `ServerHalf` the server's; what one says the other hears.
+
+How a decoder keeps the ordinary event cheap. Nearly every event only continues the part that came
+last, and the state of the reply says how such an event looks. So after each other event the decoder
+sets its `_piece` (see `streaming.EventStreamDecoder`): a function from an event's bytes to its chunk
+through one typed msgspec decoder, or to None for whatever is more than that.
+
+- A field that the general way looks at is declared in its empty form (`None`, `Literal[""]`), so
+  that msgspec refuses an event where it says something; fields that nobody looks at stay undeclared.
+- A piece is tried only where it is likely to fit: a refusal costs as much as a decoding.
+- The general way alone decides what opens, ends or changes; what a piece takes, the general way
+  would turn into an equal chunk, and remember nothing else of it. A law over all recordings and
+  generated streams says so (`tests/contract/test_ordinary.py`): add your wire to it.
 """
 
 from __future__ import annotations
@@ -11,17 +23,21 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ..config import ProviderConfig
-from ..errors import BackendError, DecodeError
+from ..config import Dialect, ModelInfo, ProviderConfig
+from ..errors import BackendError, ConfigError, DecodeError
 from ..folding import is_json_object
+from ..memory import Memory
 from ..request import LLMRequest
+from ..sigv4 import scope_of
 from ..types import (
     JSON,
     Adaptation,
+    DeltaKind,
     IncompleteReason,
     LLMChunk,
     LLMUsage,
@@ -37,7 +53,6 @@ from ..types import (
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_STRICT = msgspec.json.Decoder()
 _BAD_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
@@ -83,6 +98,33 @@ class Headers(Mapping[str, str]):
         return f"Headers({', '.join(self)})"
 
 
+def endpoint_at(dialect: Dialect, own: str, model: str = "") -> str:
+    """The path of a call (and its query): the dialect's, else the wire's own."""
+    path = own
+    if dialect.endpoint is not None:
+        path = dialect.endpoint.replace("{model}", quote(model, safe=""))
+    return at_version(dialect, path)
+
+
+def at_version(dialect: Dialect, path: str) -> str:
+    """Any path with the query that the server wants on each."""
+    return f"{path}?api-version={dialect.api_version}" if dialect.api_version else path
+
+
+def scheme_at(dialect: Dialect, address: str, own: AuthScheme) -> AuthScheme:
+    """How the credential travels: as the dialect says, to Bedrock's addresses as AWS takes it, else
+    as the wire's own service does.
+
+    Raises `ConfigError` where Google's token would go elsewhere.
+    """
+    if dialect.auth == "google":
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        if parts.scheme != "https" or not f".{host}".endswith(".googleapis.com"):
+            raise ConfigError(f"Google's token does not go to {host}", phase="prepare")
+    return dialect.auth or ("aws" if scope_of(address) is not None else own)
+
+
 @lru_cache(maxsize=256)
 def fixed_headers(*headers: tuple[str, str]) -> Headers:
     """The same object for the same headers, so that what is made of them is made once.
@@ -100,7 +142,7 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "x-goog-api-key", "google", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "google", "aws", "none"]
 
 
 class PreparedRequest(Struct, frozen=True):
@@ -133,7 +175,9 @@ class StreamDecoder(Protocol):
         """The chunks that these bytes complete; what came before a fault comes out before it.
 
         Raises a `StreamError` for an error the server reports, `DecodeError` for bytes that are
-        not this format.
+        not this format. The bytes are read by the call itself, and all chunks come in a sequence
+        that is made already: for one event in a packet and for hundreds in a block that costs
+        least. Only chunks before a fault come out of an iterator, which raises it behind them.
         """
         ...
 
@@ -173,6 +217,31 @@ class APIAdapter(Protocol):
     ) -> StreamDecoder: ...
 
 
+class OwnFraming(Protocol):
+    """An adapter whose streams are no server-sent events.
+
+    Whatever comes in answer to a request for a stream goes to its decoder, which alone can tell
+    what it is.
+    """
+
+    stream_type: str
+    """The content type of its streams."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An adapter that can go on from what it wrote for earlier calls."""
+
+    def prepare_next(
+        self,
+        request: LLMRequest,
+        provider: ProviderConfig,
+        memory: Memory | None,
+    ) -> PreparedRequest:
+        """What `prepare_request` gives, faster where `memory` knows how the request begins."""
+        ...
+
+
 @runtime_checkable
 class TokenCounter(Protocol):
     """An adapter whose wire has an endpoint that counts."""
@@ -184,6 +253,28 @@ class TokenCounter(Protocol):
         ...
 
     def parse_count(self, body: bytes, request: LLMRequest) -> int: ...
+
+
+class ModelPage(Struct, frozen=True):
+    """A list of models, or a part of one."""
+
+    models: tuple[ModelInfo, ...]
+    after: str = ""
+    """The mark of the next page; "": there is none."""
+
+
+@runtime_checkable
+class ModelLister(Protocol):
+    """An adapter whose wire can list models (wire reference 11)."""
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """A request for the list, or for the page that `after` marks; None where this provider
+        is known to have none."""
+        ...
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        """Raises `DecodeError` for what is no list."""
+        ...
 
 
 class ServerRequest(Struct, frozen=True):
@@ -232,6 +323,18 @@ class ServerHalf(Protocol):
         ...
 
 
+@runtime_checkable
+class FramedServer(Protocol):
+    """A server half whose streams are no server-sent events: `prepare_stream` gives whole frames."""
+
+    stream_type: str
+    """The content type of its streams."""
+
+    def prepare_ping(self) -> bytes:
+        """A frame that says nothing, to keep a stream alive."""
+        ...
+
+
 class ReplyWriter:
     """Makes the deltas of one reply: numbers its parts, marks their starts and ends.
 
@@ -239,11 +342,12 @@ class ReplyWriter:
     side by side, each under a key of the wire's. `close` ends everything.
     """
 
-    __slots__ = ("_next", "_open", "_tools")
+    __slots__ = ("_next", "_tools", "open_text")
 
     def __init__(self) -> None:
         self._next = 0
-        self._open: tuple[int, str] | None = None  # the open text-like part
+        self.open_text: tuple[int, DeltaKind] | None = None
+        """The open text-like part: its index and kind."""
         self._tools: dict[Any, int] = {}
 
     def open_index(self) -> int:
@@ -251,22 +355,23 @@ class ReplyWriter:
         self._next += 1
         return self._next - 1
 
-    def text_like(self, kind: Any, text: str, native: Native | None = None) -> list[Part]:
+    def text_like(self, kind: DeltaKind, text: str, native: Native | None = None) -> list[Part]:
         """Text of `kind`; ends the open part of another kind first."""
-        if self._open is not None and self._open[1] == kind:
-            return [PartDelta(self._open[0], kind, text)]
+        if self.open_text is not None and self.open_text[1] == kind:
+            return [PartDelta(self.open_text[0], kind, text)]
         out = self.end_text()
-        self._open = (self.open_index(), kind)
-        out.append(PartDelta(self._open[0], kind, text, True, native=native))
+        index = self.open_index()
+        self.open_text = (index, kind)
+        out.append(PartDelta(index, kind, text, True, native=native))
         return out
 
     def end_text(self, **last: Any) -> list[Part]:
         """Ends the open text-like part, with last attributes (a signature) if given."""
-        if self._open is None:
+        if self.open_text is None:
             return []
-        index, kind = self._open
-        self._open = None
-        return [PartDelta(index, kind, end=True, **last)]  # type: ignore[arg-type]
+        index, kind = self.open_text
+        self.open_text = None
+        return [PartDelta(index, kind, end=True, **last)]
 
     def whole(self, part: Part) -> list[Part]:
         """A part that comes in one piece."""
@@ -339,17 +444,51 @@ def canonical_json(value: Any) -> bytes:
 def spliced_object(text: str) -> Any:
     """A JSON object for the body: its text as it is, if the wire can take that; None if it is none.
 
-    Escaped lone surrogates make a body that servers refuse: such text is written anew.
+    No text at all is the empty object. Escaped lone surrogates make a body that servers refuse:
+    such text is written anew.
     """
-    if not is_json_object(text):
-        return None
-    raw = text.encode("utf-8", "surrogatepass")
     try:
-        raw.decode("utf-8")
-        _STRICT.decode(raw)
-    except (msgspec.DecodeError, UnicodeError):
-        return load_json(text)
-    return Raw(raw)
+        raw = text.encode()
+        _OBJECT.decode(raw)
+        return Raw(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    if not text.strip():
+        return {}
+    return load_json(text) if is_json_object(text) else None
+
+
+_OBJECT = msgspec.json.Decoder(dict)
+
+
+class Pieces(tuple[bytes, ...]):
+    """A JSON array in the place of a body's value: its entries, in pieces without brackets."""
+
+    def between(self, before: bytes, after: bytes = b"") -> bytes:
+        """The array in what stands around it; copied once."""
+        out = [before, b"["]
+        for piece in self:
+            out += (piece, b",")
+        if self:
+            out.pop()
+        return b"".join((*out, b"]", after))
+
+
+def canonical_body(body: dict[str, Any]) -> bytes:
+    """`canonical_json` of an object one of whose values may be `Pieces`."""
+    sides: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    pieces: Pieces | None = None
+    for name, value in body.items():
+        if type(value) is Pieces:
+            pieces = value
+            sides[0][name] = None
+        else:
+            sides[pieces is not None][name] = value
+    before = canonical_json(sides[0])
+    if pieces is None:
+        return before
+    after = canonical_json(sides[1])
+    return pieces.between(before[: -len(b"null}")], b"," + after[1:] if sides[1] else b"}")
 
 
 def without_surrogates(value: Any) -> Any:

@@ -11,9 +11,9 @@ from ..config import ProviderConfig
 from ..errors import NotFoundError
 from ..request import LLMRequest
 from .anthropic import AnthropicAdapter, AnthropicServer, hear
-from .anthropic.adapter import Call, base_of, headers_of
+from .anthropic.adapter import Call, base_of
 from .anthropic.models import ModelTraits
-from .base import AuthScheme, Headers, PreparedRequest, ServerRequest, canonical_json
+from .base import AuthScheme, Headers, PreparedRequest, ServerRequest, canonical_body
 from .google import project_place
 
 OLD_VERSION = "vertex-2023-10-16"
@@ -27,15 +27,22 @@ class VertexAnthropicAdapter(AnthropicAdapter):
     key of `api_key_env_var` if one is named.
     """
 
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """Vertex AI lists no models of Anthropic's by this API."""
+        return None
+
     def _version(self, traits: ModelTraits) -> str:
         return OLD_VERSION if traits.version == "2023-06-01" else traits.version
+
+    def _headers(self, version: str) -> dict[str, str]:
+        return {}  # the body has it
 
     def _addressed(
         self, call: Call, request: LLMRequest, provider: ProviderConfig, count: bool = False
     ) -> PreparedRequest:
         base, place_of_project = project_place(provider)
         model = request.model.name
-        body: dict[str, Any] = {"anthropic_version": call.version, **call.body}
+        body: dict[str, Any] = {"anthropic_version": call.plan.version, **call.body}
         if count:
             place = "count-tokens:rawPredict"
         else:
@@ -49,8 +56,8 @@ class VertexAnthropicAdapter(AnthropicAdapter):
         return PreparedRequest(
             method="POST",
             endpoint=f"/v1{place_of_project}/publishers/anthropic/models/{place}",
-            headers=headers_of(call, {}),
-            body=canonical_json(body),
+            headers=call.plan.headers,
+            body=canonical_body(body),
             base_url=base,
             adaptations=call.adaptations,
             auth=auth,

@@ -87,6 +87,17 @@ def target_of(args: argparse.Namespace, terminal: Terminal) -> Iterator[Target]:
         yield target
 
 
+@contextmanager
+def target_named(spec: str) -> Iterator[Target]:
+    """The provider and model that `spec` names, without a word about it."""
+    if is_offline(spec):
+        with offline_target(spec.partition(":")[2] or "openai") as target:
+            yield target
+        return
+    found = resolve(spec, load_settings())
+    yield Target(found.provider, found.model, f"{found.provider.name}:{found.model.name}")
+
+
 def is_offline(spec: str | None) -> bool:
     return spec is not None and spec.partition(":")[0] == OFFLINE
 

@@ -1,15 +1,11 @@
-"""`llmwire models PROVIDER` and `--catalogue`: what models there are, and what is known of them."""
+"""`llmwire models --catalogue`: what is known of models, without asking anybody."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Iterable
 
-from ..backend import GenericBackend
-from ..catalogue import ModelFacts, all_facts, catalogue_sources, facts_of
-from ..config import ProviderConfig
-from ..settings import load_settings
+from ..catalogue import ModelFacts, all_facts, catalogue_sources
 from ..types import to_builtins
 from .common import UsageError, dollars
 from .table import render
@@ -17,50 +13,21 @@ from .terminal import Terminal, safe
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    if args.catalogue:
-        found = list(all_facts(args.provider or ""))
-        if args.provider and not found:
-            known = ", ".join(dict.fromkeys(f.provider for f in all_facts()))
-            raise UsageError(f"the catalogue has nothing of {args.provider!r}, only of {known}")
-    else:
-        rows = load_settings().providers
-        if args.provider not in rows:
-            raise UsageError(
-                f"no provider is called {args.provider!r}; there are {', '.join(sorted(rows))}"
-            )
-        found = [_completed(f) for f in asyncio.run(_asked(rows[args.provider]))]
+    found = list(all_facts(args.provider or ""))
+    if args.provider and not found:
+        known = ", ".join(dict.fromkeys(f.provider for f in all_facts()))
+        raise UsageError(f"the catalogue has nothing of {args.provider!r}, only of {known}")
     sources = [str(source) for source in catalogue_sources().values()]
     if args.json:
         terminal.json({"sources": sources, "models": [to_builtins(f) for f in found]})
         return 0
-    show_provider = args.catalogue and not args.provider
+    show_provider = not args.provider
     head = ["MODEL", "CONTEXT", "OUTPUT", "SEES", "THINKING", "IN / OUT PER MILLION", "RETIRES"]
     rows_ = [_row(facts, show_provider) for facts in found]
     terminal.line(render(head, rows_, right=(1, 2), style_head=terminal.out_style.bold))
     terminal.line()
     terminal.line(safe(f"catalogue: {'; '.join(sources)}"))
     return 0
-
-
-async def _asked(provider: ProviderConfig) -> tuple[ModelFacts, ...]:
-    async with GenericBackend(provider=provider) as backend:
-        return await backend.list_models()
-
-
-def _completed(told: ModelFacts) -> ModelFacts:
-    """What the provider told of a model, and from the catalogue what it did not tell."""
-    from msgspec.structs import asdict, replace
-
-    listed = facts_of(told.name, told.provider)
-    if listed.like is not None:
-        return told
-    missing = {
-        name: value
-        for name, value in asdict(listed).items()
-        if value is not None and getattr(told, name) is None
-    }
-    sources = {name: listed.sources[name] for name in missing if name in listed.sources}
-    return replace(told, **missing, sources=told.sources | sources)
 
 
 def _row(facts: ModelFacts, show_provider: bool) -> list[str]:

@@ -6,20 +6,24 @@ import argparse
 import os
 from collections.abc import Mapping
 
-from ..config import ModelConfig, ProviderConfig
+from ..aws import BEARER_TOKEN
+from ..config import ModelConfig, ModelInfo, ProviderConfig
 from ..errors import ConfigError
-from ..providers import GOOGLE_STYLES
-from ..settings import Settings, is_unconfigured, load_settings, resolve
-from .common import dollars, is_offline
+from ..settings import Settings, address_fields, is_unconfigured, load_settings, resolve
+from ..types import to_builtins
+from .common import dollars, is_offline, target_named
+from .loop import run_async
 from .table import render
 from .terminal import Terminal, safe
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    if args.catalogue or args.provider:
+    if args.catalogue:
         from . import known
 
         return known.run(args, terminal)
+    if args.provider is not None:
+        return _listed(args, terminal)
     settings = load_settings()
     default, problem = _default(settings)
     if args.json:
@@ -81,6 +85,31 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def _listed(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The models that a provider itself lists."""
+    name: str = args.provider
+    with target_named(name if is_offline(name) else f"{name}:MODEL") as target:
+        models = run_async(_asked(target.provider))
+    if args.json:
+        terminal.json({"provider": name, "models": [to_builtins(m) for m in models]})
+        return 0
+    rows = [[m.name, _tokens(m.context_window), _tokens(m.max_output_tokens)] for m in models]
+    head = ["MODEL", "CONTEXT", "MOST OUTPUT"]
+    terminal.line(render(head, rows, right=(1, 2), style_head=terminal.out_style.bold))
+    return 0
+
+
+async def _asked(provider: ProviderConfig) -> tuple[ModelInfo, ...]:
+    from ..backend import GenericBackend
+
+    async with GenericBackend(provider=provider) as backend:
+        return await backend.list_models()
+
+
+def _tokens(count: int | None) -> str:
+    return "?" if count is None else f"{count:,}"
+
+
 def _default(settings: Settings) -> tuple[str | None, str | None]:
     if is_offline(settings.default_model):
         return settings.default_model, None
@@ -98,11 +127,18 @@ def _key_set(provider: ProviderConfig, environ: Mapping[str, str]) -> bool:
 def _state(provider: ProviderConfig, settings: Settings) -> str:
     if provider.name in settings.broken:
         return settings.broken[provider.name]
+    key_set = _key_set(provider, os.environ)
+    by_aws = provider.api_key_env_var == BEARER_TOKEN and not key_set
+    if provider.api_key_env_var and not key_set and not by_aws:
+        return "key not set"
+    fields = address_fields(provider)
+    for field in fields:
+        if not getattr(provider, field):
+            return f"{field.removesuffix('_id')} not set"
     if provider.api_key_env_var:
-        return "key set" if provider.name in settings.ready else "key not set"
-    if provider.api_style in GOOGLE_STYLES and not provider.api_base:
-        ready = provider.name in settings.ready
-        return f"project {provider.project_id}, {provider.region}" if ready else "project not set"
+        return "by AWS key" if by_aws else "key set"
+    if fields:
+        return f"project {provider.project_id}, {provider.region}"
     return "no key needed"
 
 

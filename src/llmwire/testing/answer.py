@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from ..adapters.base import Headers, ServerHalf, ServerRequest, canonical_json
+from ..adapters.base import FramedServer, Headers, ServerHalf, ServerRequest, canonical_json
 from ..errors import BackendError
 from .script import Reply
 
@@ -59,10 +59,11 @@ def answer_with(reply: Reply, half: ServerHalf, heard: ServerRequest) -> Answer:
             events = split_events(reply.body) if stream else [reply.body]
         elif stream:
             made = half.prepare_stream(reply.chunks(heard.request), heard)
-            events = [event for data in made for event in split_events(data)]
+            framed = isinstance(half, FramedServer)
+            events = [e for data in made for e in ([data] if framed else split_events(data))]
         else:
             events = [half.prepare_response(reply.whole(heard.request), heard)]
-        events_type = JSON_TYPE if heard.framing == "array" else STREAM_TYPE
+        events_type = JSON_TYPE if heard.framing == "array" else stream_type(half)
         kind = reply.content_type or (events_type if stream else JSON_TYPE)
     if reply.duplicate:
         events = [e for event in events for e in (event, event)]
@@ -77,13 +78,20 @@ def answer_with(reply: Reply, half: ServerHalf, heard: ServerRequest) -> Answer:
         events=tuple(events),
         stream=stream or reply.gzip,
         reply=reply,
-        ping=_ping(half.api) if stream else b"\n",
+        ping=_ping(half) if stream else b"\n",
         error_event=error_event,
     )
 
 
-def _ping(api: str) -> bytes:
-    return b'event: ping\ndata: {"type": "ping"}\n\n' if api == "anthropic" else b": ping\n\n"
+def stream_type(half: ServerHalf) -> str:
+    return half.stream_type if isinstance(half, FramedServer) else STREAM_TYPE
+
+
+def _ping(half: ServerHalf) -> bytes:
+    if isinstance(half, FramedServer):
+        return half.prepare_ping()
+    messages = half.api == "anthropic"
+    return b'event: ping\ndata: {"type": "ping"}\n\n' if messages else b": ping\n\n"
 
 
 def error_answer(error: BackendError, half: ServerHalf, reply: Reply | None = None) -> Answer:

@@ -22,6 +22,9 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
     "reasoning": ("reasoning",),
     "gemini": ("gemini",),
     "vertex-gemini": ("vertex-gemini",),
+    "ollama": ("ollama",),
+    "bedrock": ("bedrock-converse",),
+    "bedrock-anthropic": ("bedrock-anthropic",),
 }
 """The wire formats under the first segment of a path; of several the one whose path it is."""
 
@@ -86,8 +89,9 @@ def understand(heard: Heard, half: ServerHalf | None, path: str) -> ServerReques
 def check_key(headers: Headers, key: str) -> None:
     """Raises `AuthenticationError` unless the headers carry the key."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    given = headers.get("x-goog-api-key") or headers.get("x-api-key", "")
-    given = token.strip() if scheme.lower() == "bearer" else given
+    given = token.strip() if scheme.lower() == "bearer" else ""
+    for name in ("x-goog-api-key", "x-api-key", "api-key"):  # the last is Azure's
+        given = given or headers.get(name, "")
     if not hmac.compare_digest(given.encode(), key.encode()):
         said = "the API key is missing or wrong"
         raise AuthenticationError(
@@ -97,6 +101,16 @@ def check_key(headers: Headers, key: str) -> None:
 
 def model_list(heard: Heard, path: str, models: Sequence[str]) -> Answer | None:
     """The list of models or one of them, in the form of the wire; None: not asked for."""
+    if path == "/api/tags" and heard.method in ("GET", "HEAD"):
+        when = "1970-01-01T00:00:00Z"
+        tags = [{"name": n, "model": n, "modified_at": when, "size": 0} for n in models]
+        return json_answer({"models": tags})
+    if path == "/foundation-models" and heard.method == "GET":  # AWS's, and its own profiles
+        arn = "arn:aws:bedrock:us-east-1::foundation-model/"
+        found = [{"modelArn": arn + n, "modelId": n, "modelName": n} for n in models]
+        return json_answer({"modelSummaries": found})
+    if path == "/inference-profiles" and heard.method == "GET":
+        return json_answer({"inferenceProfileSummaries": []})
     match = re.fullmatch(r"/(?:v1|v1beta1?)/(publishers/google/)?models(?:/(.*))?", path)
     google = "x-goog-api-key" in heard.headers or (heard.style or "").endswith("gemini")
     if match is None or not (google or path.startswith("/v1/models")):

@@ -46,6 +46,9 @@ _BASES = {
     "reasoning": "/reasoning/v1",
     "gemini": "/gemini",
     "vertex-gemini": "/vertex-gemini",
+    "ollama": "/ollama",
+    "bedrock-converse": "/bedrock",
+    "bedrock-anthropic": "/bedrock-anthropic",
 }
 _log = logging.getLogger(__name__)
 
@@ -62,15 +65,16 @@ class LocalServer:
     Queued replies are used up in order, one a request; then `default` answers, at first the
     offline model. `/openai/v1/chat/completions`, `/openai/v1/responses` (and input_tokens),
     `/anthropic/v1/messages` (and count_tokens), `/vertex/projects/...`,
-    `/reasoning/v1/chat/completions`, `/gemini/v1beta/models/...` and
-    `/vertex-gemini/v1beta1/projects/...` speak their wires; bare `/v1/chat/completions`,
-    `/v1/responses`, `/v1/messages` and `/v1/models/...` work too, as do `/health` and the model
-    lists.
+    `/reasoning/v1/chat/completions`, `/ollama/api/chat`, `/gemini/v1beta/models/...`,
+    `/vertex-gemini/v1beta1/projects/...`, `/bedrock/model/.../converse` (and converse-stream) and
+    `/bedrock-anthropic/model/.../invoke` speak their wires; bare `/v1/chat/completions`,
+    `/v1/responses`, `/v1/messages`, `/api/chat`, `/v1/models/...` and `/model/...` work too, as do
+    `/health` and the model lists.
 
     - `host`, `port`: where it listens; port 0 takes a free one. Only 127.0.0.1 unless told.
     - `default`: what answers when nothing is queued (`Scripted`). It runs in the server's thread.
-    - `require_key`: the only key that is let in (`Authorization: Bearer`, `x-api-key` or
-      `x-goog-api-key`).
+    - `require_key`: the only key that is let in (`Authorization: Bearer`, `x-api-key`,
+      `api-key` or `x-goog-api-key`).
     - `models`: the names in the model lists; any model is answered.
     - `halves`: the wire formats by name, if not those of `SERVER_HALVES`.
     - `keep`: how many requests `requests` remembers, the newest.
@@ -403,16 +407,4 @@ def _as_reply(scripted: Scripted, heard: ServerRequest) -> Reply:
         return scripted
     if isinstance(scripted, BackendError):
         return Reply(error=scripted)
-    return _as_reply(scripted(_with_format(heard)), heard)
-
-
-def _with_format(heard: ServerRequest) -> LLMRequest:
-    """The request with the answer's form in `extra_body`, where the offline model looks for it."""
-    request = heard.request
-    body = heard.body if isinstance(heard.body, dict) else {}
-    form = {
-        key: body[key]
-        for key in ("response_format", "output_config")
-        if body.get(key) is not None and key not in request.extra_body
-    }
-    return replace(request, extra_body={**request.extra_body, **form}) if form else request
+    return _as_reply(scripted(heard.request), heard)

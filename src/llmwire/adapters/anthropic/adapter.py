@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from ...caching import fit_marks, is_marked
 from ...config import Dialect, ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError, UnsupportedError
-from ...history import Log
+from ...fitting import Log
+from ...memory import Memory
+from ...output import plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
-from ...types import Adaptation, LLMChunk
+from ...schema import ANTHROPIC, PLAIN
+from ...types import Adaptation, LLMChunk, Native
 from ..base import (
     Headers,
+    ModelPage,
+    Pieces,
     PreparedRequest,
     StreamDecoder,
+    canonical_body,
     canonical_json,
     decode_json,
+    endpoint_at,
     fixed_headers,
+    scheme_at,
 )
-from . import encode, settings
+from ..listing import get, parse_models
+from . import settings, turns
 from .blocks import API
 from .decode import MessagesDecoder, issuer_of, parse_whole
-from .models import INTERLEAVED_BETA, ModelTraits, traits_of
+from .models import INTERLEAVED_BETA, NEWEST, ModelTraits, traits_of
+
+
+class Plan(Struct, frozen=True):
+    """All that a request says beside its history, in this wire's words."""
+
+    dialect: Dialect
+    traits: ModelTraits
+    issuer: Native
+    thinking: settings.Thinking
+    version: str
+    headers: Headers
+    body: dict[str, Any]
+    """What stands between the system prompt and the messages."""
+    instruction: str
+    """What the system prompt has to say beside its own."""
+    adaptations: tuple[Adaptation, ...]
 
 
 class Call(Struct, frozen=True):
     """A request in this wire's words, before it is addressed."""
 
     body: dict[str, Any]
-    betas: tuple[str, ...]
-    version: str
-    dialect: Dialect
+    plan: Plan
     adaptations: tuple[Adaptation, ...]
 
 
@@ -55,7 +80,12 @@ class AnthropicAdapter:
     def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
         """Raises `UnsupportedError` with a path for what the wire can't say, `ConfigError` for a
         provider without an address."""
-        return self._addressed(self._call(request, provider), request, provider)
+        return self.prepare_next(request, provider, None)
+
+    def prepare_next(
+        self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None
+    ) -> PreparedRequest:
+        return self._addressed(self._call(request, provider, memory), request, provider)
 
     def prepare_count(
         self, request: LLMRequest, provider: ProviderConfig
@@ -63,13 +93,30 @@ class AnthropicAdapter:
         """The counting request (wire reference 10), None where the server has no such endpoint."""
         if not dialect_of(provider).count_endpoint:
             return None
-        call = self._call(request, provider)
+        call = self._call(replace(request, stream=False), provider, None)
         counted = ("model", "messages", "system", "tools", "tool_choice", "thinking")
         body = {k: v for k, v in call.body.items() if k in (*counted, "output_config")}
         return self._addressed(replace(call, body=body), request, provider, count=True)
 
     def parse_count(self, body: bytes, request: LLMRequest) -> int:
         return decode_json(_COUNT, body, "the token count").input_tokens
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        """None where the server has no such endpoint, as on Vertex AI."""
+        dialect = dialect_of(provider)
+        if not dialect.model_list:
+            return None
+        base = base_of(provider.address)
+        mark = f"&after_id={quote(after, safe='')}" if after else ""
+        version = dialect.anthropic_version or NEWEST.version
+        return replace(
+            get(f"/v1/models?limit=1000{mark}", base),
+            headers=fixed_headers(("accept", "application/json"), ("anthropic-version", version)),
+            auth=scheme_at(dialect, base, "bearer" if dialect.bearer else "x-api-key"),
+        )
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
 
     def parse_response(
         self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None
@@ -110,6 +157,9 @@ class AnthropicAdapter:
         """
         return traits.version
 
+    def _headers(self, version: str) -> dict[str, str]:
+        return {"anthropic-version": version}
+
     def _addressed(
         self, call: Call, request: LLMRequest, provider: ProviderConfig, count: bool = False
     ) -> PreparedRequest:
@@ -120,62 +170,35 @@ class AnthropicAdapter:
                 provider=provider.name,
                 phase="prepare",
             )
+        own = "/v1/messages"
+        dialect, base = call.plan.dialect, base_of(provider.address)
+        path = f"{own}/count_tokens" if count else endpoint_at(dialect, own, request.model.name)
         return PreparedRequest(
             method="POST",
-            endpoint="/v1/messages/count_tokens" if count else "/v1/messages",
-            headers=headers_of(call, {"anthropic-version": call.version}),
-            body=canonical_json(call.body),
-            base_url=base_of(provider.api_base),
+            endpoint=path,
+            headers=call.plan.headers,
+            body=canonical_body(call.body),
+            base_url=base,
             adaptations=call.adaptations,
-            auth="bearer" if call.dialect.bearer else "x-api-key",
+            auth=scheme_at(dialect, base, "bearer" if dialect.bearer else "x-api-key"),
         )
 
     # --- the body ---------------------------------------------------------------------------------
 
-    def _call(self, request: LLMRequest, provider: ProviderConfig) -> Call:
+    def _plan(self, request: LLMRequest, provider: ProviderConfig, why: str | None = None) -> Plan:
+        """`why`: the history allows no thinking."""
         dialect = dialect_of(provider)
         traits = traits_of(request.model.name)
         version = dialect.anthropic_version or self._version(traits)
-        issuer = issuer_of(request, provider)
         log = Log()
-        messages = encode.fitted(request.messages, issuer, log)
-        system, rest = encode.split_system(messages, log)
-
-        def turns_with(keep_thinking: bool, log: Log) -> list[encode.Turn]:
-            try:
-                return encode.turns_of(rest, provider, dialect, issuer, keep_thinking, log)
-            except UnsupportedError:
-                # Fitting may have moved messages: the error is to name the caller's own.
-                own = enumerate(request.messages)
-                encode.turns_of(own, provider, dialect, issuer, keep_thinking, Log())
-                raise
-
         thinking = settings.plan_thinking(request, dialect, traits, request.thinking, log)
-        turns_log = Log()
-        turns = turns_with(thinking.on, turns_log)
-        why = cant_think(turns) if thinking.budgeted else None
         if why is not None:
             log.add("substituted", "thinking", why, request.thinking, "off")
             config = {"type": "disabled"} if traits.off == "disabled" else None
             thinking = settings.Thinking(config, max_tokens=thinking.max_tokens)
-            turns_log = Log()
-            turns = turns_with(False, turns_log)
-        log.entries += turns_log.entries
-        if not turns:
-            raise UnsupportedError(
-                "messages: there is no message with content besides the system prompt; "
-                "add a user message",
-                path="messages",
-                phase="prepare",
-            )
-        fit_prefill(turns, traits, f"messages[{len(request.messages) - 1}]", log)
-
-        cache = dialect.prompt_cache
-        body: dict[str, Any] = {"model": request.model.name, "max_tokens": thinking.max_tokens}
-        if system:
-            body["system"] = encode.cached_system(system, cache)
+        body: dict[str, Any] = {}
         if request.tools:
-            body["tools"] = settings.tools_of(request)
+            body["tools"] = Raw(canonical_json(settings.tools_of(request, log)))
         choice = settings.tool_choice_of(request, dialect, traits, thinking, log)
         if choice is not None:
             body["tool_choice"] = choice
@@ -183,45 +206,107 @@ class AnthropicAdapter:
             body["thinking"] = thinking.config
         if thinking.effort is not None:
             body["output_config"] = {"effort": thinking.effort}
+        word = dialect.json_schema or ("strict" if traits.schema else "prompt")
+        rules = {"strict": ANTHROPIC, "closed": ANTHROPIC, "plain": PLAIN}.get(word)
+        plan = plan_output(request.output, rules, log, object_mode=False)
+        if plan is not None and plan.mode == "schema":
+            form = {"type": "json_schema", "schema": plan.schema}
+            body["output_config"] = {**body.get("output_config", {}), "format": form}
         body |= settings.sampling_of(request, dialect, traits, thinking, version, log)
         body |= settings.other_fields(request, log)
         if request.stream:
             body["stream"] = True
-        body["messages"] = encode.body_of(turns, cache)
-        body.update(request.extra_body)
 
         betas = dialect.betas
         if thinking.budgeted and traits.interleaved_beta and INTERLEAVED_BETA not in betas:
             betas = (INTERLEAVED_BETA, *betas)
-        return Call(body, betas, version, dialect, log.done())
+        accept = "text/event-stream" if request.stream else "application/json"
+        headers = {"content-type": "application/json", "accept": accept, **self._headers(version)}
+        if betas:
+            headers["anthropic-beta"] = ",".join(dict.fromkeys(betas))
+        issuer = issuer_of(request, provider)
+        return Plan(
+            dialect,
+            traits,
+            issuer,
+            thinking,
+            version,
+            fixed_headers(*headers.items()),
+            body,
+            "" if plan is None else plan.instruction,
+            log.done(),
+        )
+
+    def _call(self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None) -> Call:
+        log = Log()
+        # Marks of the caller's own replace the automatic ones (wire reference 3.5).
+        unmarked = memory.unmarked(request.messages) if memory is not None else 0
+        automatic = not is_marked(request, unmarked)
+        if not automatic:
+            request = fit_marks(request, ("5m", "1h"), log, longest_first=True)
+        make = memory.settings if memory is not None else _made
+        plan = make(request, provider, self._plan)
+        history = self._history(request, provider, plan, memory)
+        why = cant_think(history) if plan.thinking.budgeted else None
+        if why is not None:
+            plan = self._plan(request, provider, why)
+            history = self._history(request, provider, plan, memory)
+        if not history.turns:
+            raise UnsupportedError(
+                "messages: there is no message with content besides the system prompt; "
+                "add a user message",
+                path="messages",
+                phase="prepare",
+            )
+        fit_prefill(history, plan.traits, f"messages[{len(request.messages) - 1}]")
+        cache = plan.dialect.prompt_cache and automatic
+        messages = history.encoded(cache)
+        body: dict[str, Any] = {"model": request.model.name, "max_tokens": plan.thinking.max_tokens}
+        system = history.system
+        if plan.instruction:
+            system = (*system, {"type": "text", "text": plan.instruction})
+        if system:
+            body["system"] = turns.cached_system(system, cache)
+        body |= plan.body
+        body["messages"] = Pieces(messages.pieces)
+        body |= request.extra_body
+        return Call(body, plan, log.done() + plan.adaptations + messages.adaptations)
+
+    def _history(
+        self, request: LLMRequest, provider: ProviderConfig, plan: Plan, memory: Memory | None
+    ) -> turns.Turns:
+        writer = turns.HistoryWriter(provider, plan.dialect, plan.issuer, plan.thinking.on)
+        return writer.turns(request.messages, memory)
 
 
-def cant_think(turns: list[encode.Turn]) -> str | None:
+def _made(
+    request: LLMRequest,
+    provider: ProviderConfig,
+    make: Callable[[LLMRequest, ProviderConfig], Plan],
+) -> Plan:
+    return make(request, provider)
+
+
+def cant_think(history: turns.Turns) -> str | None:
     """Why this history allows no thinking with a budget; None if it does.
 
     The assistant turn of an unfinished tool loop must begin with its thinking block, and a
     prefilled reply has none (wire reference 3.3, 3.4).
     """
-    if turns and turns[-1].role == "assistant":
+    if history.turns and history.turns[-1].assistant:
         return "a prefilled reply can't think"
-    start = len(turns) - 1
-    while start > 0 and turns[start].role == "user" and turns[start].results:
-        start -= 2
-    first = start + 1  # the loop's first assistant turn
-    if first < len(turns) and turns[first].role == "assistant":
-        kind = turns[first].entries[0][0]
-        if kind not in encode.THINKING:
-            return "the tool calls being answered were made without thinking, or it was dropped"
+    if history.loop is not None and history.loop not in turns.THINKING:
+        return "the tool calls being answered were made without thinking, or it was dropped"
     return None
 
 
-def fit_prefill(turns: list[encode.Turn], traits: ModelTraits, path: str, log: Log) -> None:
+def fit_prefill(history: turns.Turns, traits: ModelTraits, path: str) -> None:
     """A history that ends with the assistant: legal for few models, and without trailing space.
 
     A turn that ends in a server tool's block was paused and is continued as it is.
     """
-    last = turns[-1]
-    if last.role != "assistant" or last.others[-1][0] != "text":
+    last, log = history.turns[-1], history.log
+    if not last.assistant or last.others[-1][0] != "text":
         return
     if not traits.prefill:
         raise UnsupportedError(
@@ -234,20 +319,12 @@ def fit_prefill(turns: list[encode.Turn], traits: ModelTraits, path: str, log: L
     while True:
         kind, block = last.others[-1]
         text = block["text"].rstrip() if kind == "text" else None
-        if kind not in ("text", *encode.THINKING) or (text and text == block["text"]):
+        if kind not in ("text", *turns.THINKING) or (text and text == block["text"]):
             return
         log.add("substituted", path, "a prefilled reply can't end in white space")
         last.others.pop()
         if text:
             last.others.append(("text", {**block, "text": text}))
-
-
-def headers_of(call: Call, more: Mapping[str, str]) -> Headers:
-    accept = "text/event-stream" if call.body.get("stream") else "application/json"
-    headers = {"content-type": "application/json", "accept": accept, **more}
-    if call.betas:
-        headers["anthropic-beta"] = ",".join(dict.fromkeys(call.betas))
-    return fixed_headers(*headers.items())
 
 
 def base_of(api_base: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 from msgspec import Raw
@@ -13,7 +13,7 @@ from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, DecodeError, IncompleteStreamError
 from ...folding import is_json_object
 from ...request import LLMRequest
-from ...sse import Frame, SSEDecoder, event_name
+from ...sse import Frame
 from ...types import (
     JSON,
     Adaptation,
@@ -25,15 +25,15 @@ from ...types import (
     Part,
     PartDelta,
     ReasoningPart,
-    Role,
     accumulate,
     load_json,
-    new_message,
 )
 from ..base import canonical_json, chunk_of, decode_json
+from ..streaming import NOT_AN_EVENT, EventStreamDecoder
 from . import blocks
 from .blocks import API, CUT_REASONS, Block
-from .wire import DELTA_LINE, EVENT, HEAD, MESSAGE, TEXT_EVENT, Delta, Event, Head
+from .pieces import block_piece
+from .wire import EVENT, MESSAGE, ODD_EVENT, Delta, Event, Head
 
 _SSE = re.compile(rb"(\xef\xbb\xbf)?\s*(event:|data:|:)")
 _KNOWN = frozenset(
@@ -164,7 +164,7 @@ class _Open:
         self.json: list[str] = []  # pieces of input of a tool call or an opaque block
 
 
-class MessagesDecoder:
+class MessagesDecoder(EventStreamDecoder):
     """All memory of one streamed reply.
 
     A tool call's end is told only when the next block starts or the stop reason is known: the
@@ -173,71 +173,36 @@ class MessagesDecoder:
 
     __slots__ = (
         "_cut",
+        "_delta_event",
         "_held",
         "_issuer",
         "_notes",
         "_open",
-        "_pings",
         "_provider",
         "_request",
-        "_sse",
         "_started",
-        "_text_at",
         "_usage",
-        "done",
-        "keepalives",
     )  # fmt: skip
 
     def __init__(self, request: LLMRequest, provider: ProviderConfig | None) -> None:
-        self.keepalives = 0
-        self._sse = SSEDecoder()
+        super().__init__()
         self._request = request
         self._provider = provider
         self._issuer = issuer_of(request, provider)
         self._open: dict[int, _Open] = {}
-        self._text_at = -1  # the block whose text is coming
         self._held: tuple[int, str] | None = None  # the last closed call: index, rest of its text
         self._cut: IncompleteReason | None = None
         self._notes: list[Adaptation] = []
         self._usage: dict[str, JSON] = {}
         self._started = False
-        self.done = False
-        self._pings = 0
+        self._delta_event = ""  # the type of deltas; proxies leave it out
 
-    def feed(self, data: bytes) -> Iterator[LLMChunk]:
+    def _finish(self, out: list[LLMChunk]) -> None:
+        # What does not decode here is the last line, cut off by the end of the bytes.
+        with suppress(DecodeError):
+            self._on_frames(self._sse.finish(), out)
         if self.done:
             return
-        events = self._sse.ordinary(data)
-        if events is None:
-            for frame in self._sse.feed(data):
-                yield from self._on_frame(frame)
-                if self.done:
-                    break
-        else:
-            names, payloads = events
-            for i, payload in enumerate(payloads):
-                if self._text_at >= 0 and (not names or names[i] == DELTA_LINE):
-                    chunk = self._text_of(payload)
-                    if chunk is not None:
-                        yield chunk
-                        continue
-                name = event_name(names[i]) if names else ""
-                yield from self._on_frame(Frame(payload, name))
-                if self.done:
-                    break
-        self.keepalives = self._pings + self._sse.comments
-
-    def finish(self) -> Iterator[LLMChunk]:
-        if self.done:
-            return
-        for frame in self._sse.finish():
-            try:
-                chunks = self._on_frame(frame)
-            except DecodeError:
-                break  # the end of the bytes cut the last line off
-            yield from chunks
-            if self.done:
-                return
         came = "after it began" if self._started else "before it began"
         raise IncompleteStreamError(
             f"the stream ended {came} and before message_stop: the reply is not whole",
@@ -247,34 +212,24 @@ class MessagesDecoder:
             phase="stream",
         )
 
-    def _on_frame(self, frame: Frame) -> tuple[LLMChunk, ...]:
+    def _on_frame(self, frame: Frame, out: list[LLMChunk]) -> None:
         data = frame.data
         if frame.stray:
-            return self._on_stray(data)
+            out += self._on_stray(data)
+            return
         try:
             event = EVENT.decode(data)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+        except NOT_AN_EVENT:
             odd = self._odd(frame)
             if odd is None:
-                return ()
+                return
             event = odd
-        return self._on_event(event, frame)
-
-    def _text_of(self, data: bytes) -> LLMChunk | None:
-        """The chunk of an event that is a piece of the open text; None for any other."""
-        try:
-            event = TEXT_EVENT.decode(data)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return None
-        text = event.delta.text
-        if event.index != self._text_at or not text:
-            return None
-        piece = PartDelta(event.index, "text", text)
-        return LLMChunk(new_message(Role.assistant, (piece,)))
+        out += self._on_event(event, frame)
 
     def _on_event(self, event: Event, frame: Frame) -> tuple[LLMChunk, ...]:
         kind = "error" if frame.event == "error" else event.type or frame.event
         if kind == "content_block_start":
+            self._delta_event = "content_block_delta" if frame.event else ""
             return self._chunks(self._start(event.index or 0, event.content_block))
         if kind == "content_block_stop":
             return self._chunks(self._stop(event.index or 0))
@@ -303,7 +258,7 @@ class MessagesDecoder:
             return None
         data = well_formed(data)
         try:
-            head = HEAD.decode(data)
+            head = ODD_EVENT.decode(data)
         except msgspec.ValidationError:
             head = Head()
         said = head.type if isinstance(head.type, str) else ""
@@ -348,8 +303,8 @@ class MessagesDecoder:
         except msgspec.ValidationError as e:
             raise self._broken(f"content block {index} is not what the format says: {e}") from None
         kind = block.type
-        self._open[index] = _Open(kind, raw, block)
-        self._text_at = index if kind == "text" else -1
+        opened = self._open[index] = _Open(kind, raw, block)
+        self._set_piece(block_piece(kind, index, opened.json), self._delta_event)
         if kind == "text":
             citations = tuple(block.citations or ())
             native = self._issuer if citations else None
@@ -443,8 +398,7 @@ class MessagesDecoder:
 
     def _stop(self, index: int) -> list[Part]:
         opened = self._open.pop(index, None)
-        if index == self._text_at:
-            self._text_at = -1
+        self._set_piece(None)
         if opened is None:
             return []
         kind = opened.kind

@@ -62,20 +62,6 @@ class Message(Struct):
     input_transformations: JSON = None
 
 
-class TextDelta(Struct, gc=False, tag_field="type", tag="text_delta"):
-    text: str
-
-
-class TextEvent(Struct, gc=False, tag_field="type", tag="content_block_delta"):
-    """A piece of text: nearly every event. Any other is refused."""
-
-    index: int
-    delta: TextDelta
-    error: None = None
-
-
-DELTA_LINE = b"event: content_block_delta"
-TEXT_EVENT = msgspec.json.Decoder(TextEvent)
 EVENT = msgspec.json.Decoder(Event)
-HEAD = msgspec.json.Decoder(Head)
+ODD_EVENT = msgspec.json.Decoder(Head)
 MESSAGE = msgspec.json.Decoder(Message)

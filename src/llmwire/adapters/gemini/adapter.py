@@ -23,15 +23,25 @@ from ...history import Log
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import AuthScheme, PreparedRequest, canonical_json, decode_json, fixed_headers
+from ..base import (
+    AuthScheme,
+    ModelPage,
+    PreparedRequest,
+    canonical_json,
+    decode_json,
+    fixed_headers,
+    scheme_at,
+)
 from ..google import HOSTS, project_place
+from ..listing import get
 from .encode import prepare_body
+from .listing import parse_models
 from .models import API
 from .reply import ReplyReader
 from .stream import GeminiStreamDecoder, is_reply
 
 if TYPE_CHECKING:
-    from ..base import APIAdapter, StreamDecoder, TokenCounter
+    from ..base import APIAdapter, ModelLister, StreamDecoder, TokenCounter
 
 _VERSION = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?$")
 _COUNTED = ("systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent")
@@ -129,13 +139,16 @@ class GeminiAdapter:
 
     # --- models ---
 
-    def prepare_model_list(self, provider: ProviderConfig, page: str = "") -> PreparedRequest:
-        """The request for a page of the model list: the first, or the one with this token."""
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        if not dialect_of(provider).model_list:
+            return None
         base, _, auth = self._root(provider)
-        query = f"?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(page, safe='')}" if page else "")
+        query = f"?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(after, safe='')}" if after else "")
         base, endpoint = self._split(base, f"/{self.model_list}{query}")
-        headers = fixed_headers(("Accept", "application/json"))
-        return PreparedRequest("GET", endpoint, headers, b"", base, (), auth)
+        return get(endpoint, base, auth=auth)
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
 
     # --- addresses ---
 
@@ -171,7 +184,8 @@ class GeminiAdapter:
         """Base address, path of the project, and how the credential travels."""
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
-        return provider.api_base, "", "x-goog-api-key"
+        address = provider.address
+        return address, "", scheme_at(dialect_of(provider), address, "x-goog-api-key")
 
     def _resource(self, model: str) -> str:
         """A model's name as a path; one that says what it is stays as it is."""
@@ -196,12 +210,13 @@ class VertexGeminiAdapter(GeminiAdapter):
     model_list: str = "publishers/google/models"
 
     def _root(self, provider: ProviderConfig) -> tuple[str, str, AuthScheme]:
-        own, keyed = provider.api_base, bool(provider.api_key_env_var)
+        own, keyed = provider.address, bool(provider.api_key_env_var)
         base, project = HOSTS["global"], ""
         if provider.project_id or not (own or keyed):
             base, project = project_place(provider)
         if own:
-            return own, project, "x-goog-api-key" if keyed else "none"
+            scheme = scheme_at(dialect_of(provider), own, "x-goog-api-key" if keyed else "none")
+            return own, project, scheme
         return base, project, "google" if project else "x-goog-api-key"
 
     def _resource(self, model: str) -> str:
@@ -222,6 +237,7 @@ def _quoted(name: str) -> str:
 
 if TYPE_CHECKING:
     _adapter: APIAdapter = GeminiAdapter()
+    _lister: ModelLister = GeminiAdapter()
     _counter: TokenCounter = VertexGeminiAdapter()
 
     def _decoder(request: LLMRequest) -> StreamDecoder:

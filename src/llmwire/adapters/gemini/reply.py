@@ -39,15 +39,14 @@ from ...types import (
     Part,
     PartDelta,
     ReasoningPart,
-    Role,
     StopInfo,
     StopReason,
     TextPart,
     ToolCall,
     load_json,
-    new_message,
 )
 from ..base import ReplyWriter, canonical_json, chunk_of
+from ..streaming import piece_chunk
 from .arguments import ArgumentWriter
 from .models import API
 from .usage import STOP_WORDS, UNFINISHED, usage_of
@@ -57,6 +56,7 @@ from .wire import (
     CALL,
     EVENT,
     FIELDS,
+    NAMELESS_TEXT_EVENT,
     NOT_AS_EXPECTED,
     PLAIN_PART,
     TEXT,
@@ -64,6 +64,7 @@ from .wire import (
     Call,
     Candidate,
     Event,
+    TextEvent,
 )
 
 _CUT: dict[StopReason, IncompleteReason] = {
@@ -151,16 +152,20 @@ class ReplyReader:
         if self._at < 0:
             return None
         try:
-            event = TEXT_EVENT.decode(data)
+            if self._id is None or self._model is None:
+                event: TextEvent = NAMELESS_TEXT_EVENT.decode(data)
+            else:
+                event = TEXT_EVENT.decode(data)
         except NOT_AS_EXPECTED:
             return None
         part = event.candidates[0].content.parts[0]
         if not part.text or part.thought is not (self._kind == "reasoning"):
             return None
-        if bytes(event.usage_metadata):
+        if bytes(event.usage_metadata) not in (b"", b"null"):
+            if self.finished or not self._begun:  # the first and the last report are told
+                return None
             self._usage, self._untold = event.usage_metadata, True
-        piece = PartDelta(self._at, self._kind, part.text)
-        return LLMChunk(new_message(Role.assistant, (piece,)))
+        return piece_chunk(self._at, self._kind, part.text)
 
     def read(self, event: Event) -> LLMChunk | None:
         """What an event says; None if that is nothing."""

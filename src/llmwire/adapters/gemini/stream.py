@@ -6,13 +6,12 @@ before its end. A JSON array is whole when it was closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from ...config import ProviderConfig
 from ...errors import DecodeError, IncompleteStreamError
 from ...request import LLMRequest
-from ...sse import Frame, SSEDecoder, event_name
+from ...sse import Frame
 from ...types import JSON, LLMChunk, load_json
+from ..streaming import EventStreamDecoder
 from .models import API
 from .reply import ReplyReader
 from .scan import ObjectScanner
@@ -21,22 +20,20 @@ _EVENT_STREAM = (b"data:", b"event:", b":", b"id:", b"retry:")
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
-class GeminiStreamDecoder:
+class GeminiStreamDecoder(EventStreamDecoder):
     """A streamed reply: server-sent events, a JSON array, or one object in their place."""
 
     def __init__(self, request: LLMRequest, provider: ProviderConfig | None) -> None:
+        super().__init__()
         self._model = request.model.name
         self._provider = provider.name if provider is not None else ""
-        self._sse = SSEDecoder()
         self._reader = ReplyReader(request, provider)
         self._scanner = ObjectScanner()
         self._started = False
         self._plain = False  # the body is no event stream
-        self._pings = 0
-        self.done = False
-        self.keepalives = 0
+        self._set_piece(self._reader.read_text)
 
-    def feed(self, data: bytes) -> Iterator[LLMChunk]:
+    def _read(self, data: bytes, out: list[LLMChunk], tried: bool) -> None:
         if self.done:
             return
         if not self._started:
@@ -48,32 +45,18 @@ class GeminiStreamDecoder:
                     raise self._not_ours(rest)
                 if self._plain:
                     data = rest
-        if self._plain:
-            yield from self._objects(data)
-            self.done = self._scanner.closed
-            if self.done:
-                yield from self._last()
+        if not self._plain:
+            super()._read(data, out, tried)
             return
-        events = self._sse.ordinary(data)
-        if events is None:
-            yield from self._frames(self._sse.feed(data))
-        else:
-            names, payloads = events
-            for i, payload in enumerate(payloads):
-                chunk = None if names else self._reader.read_text(payload)
-                if chunk is not None:
-                    yield chunk
-                else:
-                    name = event_name(names[i]) if names else ""
-                    yield from self._frames((Frame(payload, name),))
-        self.keepalives = self._sse.comments + self._pings
-
-    def finish(self) -> Iterator[LLMChunk]:
+        self._objects(data, out)
+        self.done = self._scanner.closed
         if self.done:
-            return
+            self._last(out)
+
+    def _finish(self, out: list[LLMChunk]) -> None:
         missing = ""
         try:
-            yield from self._frames(self._sse.finish())
+            self._on_frames(self._sse.finish(), out)
         except DecodeError as e:
             if e.body_excerpt.lstrip().startswith("<"):
                 raise
@@ -90,43 +73,38 @@ class GeminiStreamDecoder:
         if missing or not whole:
             held = self._reader.rest_of_usage()
             if held is not None:
-                yield held
+                out.append(held)
             raise self._cut_short(missing or "a finish reason")
         self.done = True
-        yield from self._last()
+        self._last(out)
 
-    def _last(self) -> Iterator[LLMChunk]:
+    def _last(self, out: list[LLMChunk]) -> None:
         reader = self._reader
         if not (reader.finished or reader.content_seen):
             raise reader.undecodable("it has no content, no finish reason and no error in it")
         last = reader.close()
         if last is not None:
-            yield last
+            out.append(last)
 
-    def _frames(self, frames: Iterable[Frame]) -> Iterator[LLMChunk]:
-        for data, kind, stray in frames:
-            if stray:
-                if data[:1] == b"<":
-                    raise self._not_ours(data)
-                yield from self._objects(data + b"\n")
-                continue
-            if kind != "error":
-                chunk = self._reader.read_text(data)
-                if chunk is not None:
-                    yield chunk
-                    continue
-            text = data.strip()
-            if not text or text == b"[DONE]":  # said by gateways
-                self._pings += 1
-            elif text[:1] == b"<":
-                raise self._not_ours(text)
-            elif kind == "error":
-                self._reader.fail(_error_in(text))
-                yield from self._failed()
-            else:
-                yield from self._event(data)
+    def _on_frame(self, frame: Frame, out: list[LLMChunk]) -> None:
+        data, kind, stray = frame
+        if stray:
+            if data[:1] == b"<":
+                raise self._not_ours(data)
+            self._objects(data + b"\n", out)
+            return
+        text = data.strip()
+        if not text or text == b"[DONE]":  # said by gateways
+            self._pings += 1
+        elif text[:1] == b"<":
+            raise self._not_ours(text)
+        elif kind == "error":
+            self._reader.fail(_error_in(text))
+            self._failed(out)
+        else:
+            self._on_event(data, out)
 
-    def _objects(self, data: bytes) -> Iterator[LLMChunk]:
+    def _objects(self, data: bytes, out: list[LLMChunk]) -> None:
         scanned = self._scanner.feed(data)
         while True:
             try:
@@ -137,24 +115,24 @@ class GeminiStreamDecoder:
                 return
             chunk = self._reader.read_text(found)
             if chunk is not None:
-                yield chunk
+                out.append(chunk)
             else:
-                yield from self._event(found)
+                self._on_event(found, out)
 
-    def _event(self, data: bytes) -> Iterator[LLMChunk]:
+    def _on_event(self, data: bytes, out: list[LLMChunk]) -> None:
         event = self._reader.decode(data)
         chunk = self._reader.read(event)
         if chunk is not None:
-            yield chunk
+            out.append(chunk)
         elif not event.candidates:
             self._pings += 1
         if self._reader.failure is not None:
-            yield from self._failed()
+            self._failed(out)
 
-    def _failed(self) -> Iterator[LLMChunk]:
+    def _failed(self, out: list[LLMChunk]) -> None:
         held = self._reader.rest_of_usage()
         if held is not None:
-            yield held
+            out.append(held)
         assert self._reader.failure is not None
         raise self._reader.failure
 

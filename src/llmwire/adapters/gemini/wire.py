@@ -90,7 +90,15 @@ class TextEvent(Struct, gc=False, rename="camel"):
     error: None = None
 
 
+class _NamelessTextEvent(TextEvent, gc=False, rename="camel"):
+    """The same without the fields that are told once."""
+
+    response_id: None = None
+    model_version: None = None
+
+
 TEXT_EVENT = msgspec.json.Decoder(TextEvent)
+NAMELESS_TEXT_EVENT = msgspec.json.Decoder(_NamelessTextEvent)
 EVENT = msgspec.json.Decoder(Event)
 PLAIN_PART = msgspec.json.Decoder(_PlainPart)
 CALL = msgspec.json.Decoder(Call)

@@ -14,17 +14,26 @@ from ...config import ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError
 from ...folding import ChunkBuilder, close_open_parts
-from ...history import Log
+from ...memory import Memory
+from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import PreparedRequest, canonical_json, fixed_headers
-from .encode import prepare_body
+from ..base import (
+    Headers,
+    ModelPage,
+    PreparedRequest,
+    endpoint_at,
+    fixed_headers,
+    scheme_at,
+)
+from ..listing import compatible_list, parse_models
+from .encode import affinity, prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
 from .whole import plain_answer
 
 if TYPE_CHECKING:
-    from ..base import APIAdapter, StreamDecoder
+    from ..base import APIAdapter, Remembering, StreamDecoder
 
 ENDPOINT = "/chat/completions"
 _EVENT_STREAM = (b"data:", b"event:", b":", b"id:", b"retry:")
@@ -39,18 +48,27 @@ class OpenAIAdapter:
     def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
         """Raises `UnsupportedError` with a path for content that this wire can't say, and
         `ConfigError` for a provider without an address."""
+        return self.prepare_next(request, provider, None)
+
+    def prepare_next(
+        self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None
+    ) -> PreparedRequest:
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
-        log = Log()
-        body = prepare_body(request, provider, self.api, log)
+        dialect, address = dialect_of(provider), provider.address
+        body, adaptations = prepare_body(request, provider, self.api, memory)
         accept = "text/event-stream" if request.stream else "application/json"
+        headers = fixed_headers(("Content-Type", "application/json"), ("Accept", accept))
+        if near := affinity(request, provider):
+            headers = Headers(headers, near)
         return PreparedRequest(
             "POST",
-            self.endpoint,
-            fixed_headers(("Content-Type", "application/json"), ("Accept", accept)),
-            canonical_json(body),
-            provider.api_base,
-            log.done(),
+            endpoint_at(dialect, self.endpoint, request.model.name),
+            headers,
+            body,
+            address,
+            adaptations,
+            scheme_at(dialect, address, "bearer"),
         )
 
     def parse_response(
@@ -79,6 +97,12 @@ class OpenAIAdapter:
             raise
         return builder.result()
 
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        return compatible_list(provider)
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
+
     def parse_error(
         self,
         status: int,
@@ -105,6 +129,7 @@ class OpenAIAdapter:
 
 if TYPE_CHECKING:
     _adapter: APIAdapter = OpenAIAdapter()
+    _writer: Remembering = OpenAIAdapter()
 
     def _decoder(request: LLMRequest) -> StreamDecoder:
         return OpenAIAdapter().stream_decoder(request)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from ...folding import is_json_object
-from ...types import IncompleteReason, Native, Part, StopReason
+from ...types import IncompleteReason, Native, Part, PartDelta, StopReason
 from ..base import ReplyWriter, canonical_json
 from .wire import FunctionDelta, ToolCallDelta
 
@@ -14,16 +14,18 @@ _CUT: dict[StopReason, IncompleteReason] = {
     "context_window": "length",
     "content_filter": "content_filter",
 }
-"""Stops that cut a call short."""
+"""Stops that cut the last call short, even if its text happens to be an object: gateways close the
+JSON of a call that was cut, or say `{}` in its place."""
 
 
-class _Call:
+class Call:
     """One call under construction."""
 
-    __slots__ = ("custom", "id", "key", "name", "pieces")
+    __slots__ = ("custom", "id", "key", "name", "part", "pieces")
 
     def __init__(self, key: int) -> None:
         self.key = key
+        self.part = -1  # the index of its part, once there is one
         self.id: str | None = None
         self.name = ""
         self.custom = False
@@ -55,12 +57,12 @@ class CallCollector:
     middle of its arguments: some servers give every piece an id of its own.
     """
 
-    __slots__ = ("_by_index", "_calls", "_writer")
+    __slots__ = ("_calls", "_writer", "by_index")
 
     def __init__(self, writer: ReplyWriter) -> None:
         self._writer = writer
-        self._calls: list[_Call] = []
-        self._by_index: dict[int, _Call] = {}
+        self._calls: list[Call] = []
+        self.by_index: dict[int, Call] = {}
 
     def __bool__(self) -> bool:
         return bool(self._calls)
@@ -97,7 +99,9 @@ class CallCollector:
             call.pieces.append(arguments)
         elif not attributes:
             return []
-        return self._writer.tool(call.key, arguments, **attributes)
+        parts = self._writer.tool(call.key, arguments, **attributes)
+        call.part = cast(PartDelta, parts[-1]).index
+        return parts
 
     def end(self, reason: StopReason) -> list[Part]:
         """Ends every call; those that the stop cut short are incomplete."""
@@ -105,18 +109,18 @@ class CallCollector:
         cut = _CUT.get(reason)
         for call in self._calls:
             incomplete: IncompleteReason | None = None
-            if cut is not None and not call.closed and (call is self._calls[-1] or not call.whole):
+            if cut is not None and (call is self._calls[-1] or not call.whole):
                 incomplete = cut
             elif not call.name:
                 incomplete = "invalid_json"
             out += self._writer.end_tool(call.key, incomplete)
         return out
 
-    def _call_for(self, index: int | None, call_id: str | None, name: str) -> _Call:
+    def _call_for(self, index: int | None, call_id: str | None, name: str) -> Call:
         if index is not None:
-            known = self._by_index.get(index)
+            known = self.by_index.get(index)
             if known is None or _is_another(known, call_id, name):
-                known = self._by_index[index] = self._new()
+                known = self.by_index[index] = self._new()
             return known
         last = self._calls[-1] if self._calls else None
         if call_id is not None:
@@ -130,13 +134,13 @@ class CallCollector:
             return self._new()
         return last
 
-    def _new(self) -> _Call:
-        call = _Call(len(self._calls))
+    def _new(self) -> Call:
+        call = Call(len(self._calls))
         self._calls.append(call)
         return call
 
 
-def _is_another(call: _Call, call_id: str | None, name: str) -> bool:
+def _is_another(call: Call, call_id: str | None, name: str) -> bool:
     """Whether a piece under the call's index begins another call."""
     if call_id is None or call.id is None or call_id == call.id:
         return False

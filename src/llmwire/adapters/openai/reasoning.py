@@ -35,6 +35,12 @@ class OpenReasoning:
     def is_block(self) -> bool:
         return self._block is not None
 
+    @property
+    def growing(self) -> list[str] | None:
+        """The pieces of the thinking block's text, if its next piece goes to their end."""
+        last = self._items[-1] if self._items and self.signature is None else None
+        return last if isinstance(last, list) else None
+
     # --- reasoning_details ---
 
     def takes(self, entry: dict[str, Any], first: bool) -> bool:

@@ -27,23 +27,21 @@ from ...types import (
     Native,
     OpaquePart,
     Part,
-    PartDelta,
     ReasoningPart,
-    Role,
     StopInfo,
     StopReason,
     UrlSource,
     load_json,
-    new_message,
 )
 from ..base import ReplyWriter, canonical_json, chunk_of, without_surrogates
+from ..streaming import NOT_AN_EVENT, Piece
 from .calls import CallCollector
+from .pieces import CallPiece, ThinkingPiece, call_piece, decoder, text_piece, thinking_piece
 from .reasoning import OpenReasoning
 from .usage import STOP_WORDS, usage_of
-from .wire import KNOWN_REASONING, TEXT_EVENT, Delta, Event, ToolCallDelta, event_decoder
+from .wire import KNOWN_REASONING, Delta, Event, ToolCallDelta, event_decoder
 
 DEFAULT_FIELD = "reasoning_content"
-NOT_AN_EVENT = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class ReplyReader:
@@ -67,13 +65,14 @@ class ReplyReader:
             for n in names
             if n in KNOWN_REASONING or n == own
         )
+        self._reasoning_names = tuple(dict.fromkeys((*KNOWN_REASONING, own)))
         self.failure: BackendError | None = None
         self.finish_reason: str | None = None
         self.content_seen = False
         self._writer = ReplyWriter()
         self._calls = CallCollector(self._writer)
         self._reasoning: OpenReasoning | None = None
-        self.text_at = -1  # the index of the open text part
+        self._text_open = False
         self._refused = False
         self._audio: list[dict[str, Any]] = []
         self._id: str | None = None
@@ -83,6 +82,9 @@ class ReplyReader:
         self._field = ""  # the name that reasoning came under last
         self._choices = 1
         self._others = False
+        self._in_thought = False
+        self._sources: tuple[dict[str, JSON], ...] = ()
+        self._cited = False
 
     # --- events ---
 
@@ -122,18 +124,38 @@ class ReplyReader:
             body_excerpt=data[:200].decode("utf-8", "replace"),
         )
 
-    def read_text(self, data: bytes) -> LLMChunk | None:
-        """What an event with nothing but text says; None for any other: `decode` and `read` it."""
-        if self.text_at < 0:
+    def continuing(self) -> Piece | None:
+        """What reads the events that only continue the part that came last; None if none can."""
+        if self._in_thought:
             return None
-        try:
-            text = TEXT_EVENT.decode(data).choices[0].delta.content
-        except NOT_AN_EVENT:
+        absent, field = self._reasoning_names, self._field
+        empty: tuple[str, ...] = (field,) if field in absent else ()
+        unknown = tuple(n for n, v in (("id", self._id), ("model", self._model)) if v is None)
+        if not self._cited:
+            unknown += ("citations", "search_results")
+        if self._writer.open_text is None:
+            calls = self._calls.by_index
+            if not calls:
+                return None
+            decode = decoder("tool_calls", tuple[CallPiece], absent, empty, unknown)
+            return call_piece(decode, calls)
+        index, kind = self._writer.open_text
+        reasoning = self._reasoning
+        if reasoning is None:
+            name = "content" if kind == "text" else "refusal"
+        elif reasoning.is_block:
+            texts = reasoning.growing
+            if texts is None:
+                return None
+            decode = decoder("content", tuple[ThinkingPiece], absent, empty, unknown)
+            return thinking_piece(decode, index, texts)
+        elif empty:
+            # The first name with a text is the one that is read.
+            order = [n for _, n in self._fields]
+            name, absent, empty = field, (), tuple(order[: order.index(field)])
+        else:
             return None
-        if not text:
-            return None
-        piece = PartDelta(self.text_at, "text", text)
-        return LLMChunk(new_message(Role.assistant, (piece,)))
+        return text_piece(decoder(name, str, absent, empty, unknown), index, kind)
 
     def read(self, event: Event) -> LLMChunk | None:
         """What an event says; None if that is nothing."""
@@ -164,6 +186,9 @@ class ReplyReader:
             self._on_bare(event, parts)
         if event.error or event.x_groq is not None or event.base_resp is not None:
             usage = self._on_extras(event, usage)
+        if not self._cited and (event.citations or event.search_results):
+            self._sources = self._sources or _sources_of(event)
+            self._cite(parts)
         if parts or word or usage or self._id is None or self._model is None:
             return self._chunk(event, parts, usage, word)
         return None
@@ -249,6 +274,8 @@ class ReplyReader:
         ):
             self._on_reasoning(delta, parts)
         content = delta.content
+        if delta.extra_content is not None or self._in_thought:
+            content = self._without_thought(delta, parts)
         if content:
             if type(content) is str:
                 self._on_text(content, parts)
@@ -259,7 +286,7 @@ class ReplyReader:
             self._on_text("", parts, tuple(a for a in delta.annotations if isinstance(a, dict)))
         if delta.refusal:
             self._refused = True
-            if self.text_at >= 0 or self._reasoning is not None:
+            if self._text_open or self._reasoning is not None:
                 self._end_text(parts)
             parts += self._writer.text_like("refusal", delta.refusal, self._native(None))
         if delta.reasoning_opaque:
@@ -286,18 +313,38 @@ class ReplyReader:
         if self._reasoning is not None:
             self._end_text(parts)
         made = self._writer.text_like("text", text)
-        last = made[-1]
-        assert type(last) is PartDelta
-        self.text_at = last.index
+        self._text_open = True
         if citations:
-            made[-1] = msgspec.structs.replace(last, citations=citations)
+            made[-1] = msgspec.structs.replace(made[-1], citations=citations)
         parts += made
+
+    def _cite(self, parts: list[Part]) -> None:
+        """What the answer rests on belongs to its text; each event of the stream repeats it."""
+        if self._sources and self._text_open and not self._cited:
+            self._on_text("", parts, self._sources)
+            self._cited = True
+
+    def _without_thought(self, delta: Delta, parts: list[Part]) -> Any:
+        """The content without the thought in it, which Google marks and puts between tags."""
+        text, extra = delta.content, delta.extra_content
+        if not text or not isinstance(text, str):
+            return text
+        google = extra.get("google") if isinstance(extra, dict) else None
+        if not (isinstance(google, dict) and google.get("thought")):
+            self._in_thought = False
+            return text.removeprefix("</thought>")
+        thought, end, rest = text.removeprefix("<thought>").partition("</thought>")
+        if thought:
+            self._ensure_reasoning("", parts)
+            parts += self._writer.text_like("reasoning", thought)
+        self._in_thought = not end
+        return rest
 
     def _on_call(self, call: ToolCallDelta, parts: list[Part]) -> None:
         native = None
         if call.extra_content:
             native = self._native({"extra_content": call.extra_content})
-        if self.text_at >= 0 or self._reasoning is not None:
+        if self._text_open or self._reasoning is not None:
             self._end_text(parts)
         parts += self._calls.add(call, native)
 
@@ -374,7 +421,7 @@ class ReplyReader:
 
     def _end_text(self, parts: list[Part]) -> None:
         reasoning, self._reasoning = self._reasoning, None
-        self.text_at = -1
+        self._text_open = False
         if reasoning is None:
             parts += self._writer.end_text()
             return
@@ -443,6 +490,7 @@ class ReplyReader:
         """The end of a whole reply: ends what is open, and says why it stopped."""
         stop = self._stop_now()
         parts: list[Part] = []
+        self._cite(parts)
         self._end_text(parts)
         parts += self._calls.end(stop.reason)
         audio = self._audio_part() if self._audio else None
@@ -460,6 +508,13 @@ class ReplyReader:
         if not parts and changed is None and not records:
             return None
         return chunk_of(parts, stop=changed, adaptations=records)
+
+
+def _sources_of(event: Event) -> tuple[dict[str, JSON], ...]:
+    told = event.search_results or event.citations
+    listed = told if isinstance(told, list) else []
+    found = [{"url": s} if isinstance(s, str) else s for s in listed]
+    return tuple(s for s in found if isinstance(s, dict))
 
 
 def _entry_text(entry: dict[str, Any]) -> str:

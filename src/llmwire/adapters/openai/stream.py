@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ...config import ProviderConfig
 from ...errors import DecodeError, IncompleteStreamError
 from ...providers import dialect_of
 from ...request import LLMRequest
-from ...sse import Frame, SSEDecoder, event_name
+from ...sse import Frame
 from ...types import JSON, LLMChunk, load_json
-from .reply import NOT_AN_EVENT, ReplyReader
+from ..streaming import NOT_AN_EVENT, EventStreamDecoder
+from .reply import ReplyReader
 from .wire import Event
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(EventStreamDecoder):
     """A streamed reply of Chat Completions: server-sent events, or what came in their place.
 
     A server that ignores `stream` answers with one JSON object: it is read as the whole answer.
     """
 
     def __init__(self, api: str, request: LLMRequest, provider: ProviderConfig | None) -> None:
+        super().__init__()
         self._api = api
         self._model = request.model.name
         self._provider = provider.name if provider is not None else ""
         self._needs_done = dialect_of(provider).stream_end == "done"
-        self._sse = SSEDecoder()
         self._reader = ReplyReader(api, request, provider)
-        self._pings = 0
-        self.done = False
         self._started = False
         self._plain: list[bytes] | None = None  # a body that is no event stream
-        self.keepalives = 0
 
-    def feed(self, data: bytes) -> Iterator[LLMChunk]:
+    def _read(self, data: bytes, out: list[LLMChunk], tried: bool) -> None:
         if not self._started:
             rest = data.lstrip(b"\xef\xbb\xbf \t\r\n")
             if rest:
@@ -43,42 +41,27 @@ class ChatStreamDecoder:
                     self._plain = []
         if self._plain is not None:
             self._plain.append(data)
-            return
-        events = None if self.done else self._sse.ordinary(data)
-        if events is None:
-            yield from self._frames(self._sse.feed(data))
         else:
-            names, payloads = events
-            for i, payload in enumerate(payloads):
-                chunk = None if names else self._reader.read_text(payload)
-                if chunk is not None:
-                    yield chunk
-                else:
-                    name = event_name(names[i]) if names else ""
-                    yield from self._frames((Frame(payload, name),))
-        self.keepalives = self._sse.comments + self._pings
+            super()._read(data, out, tried)
 
-    def _frames(self, frames: Iterable[Frame]) -> Iterator[LLMChunk]:
+    def _on_frame(self, frame: Frame, out: list[LLMChunk]) -> None:
         reader = self._reader
-        decode = reader.decoder.decode
-        for frame in frames:
-            data, kind, stray = frame
-            if self.done:
-                continue
-            if data[:1] == b"{" and kind != "error" and not stray:
-                try:
-                    event = decode(data)
-                except NOT_AN_EVENT:
-                    event = reader.decode_odd(data)
-                chunk = reader.read(event)
-                if chunk is None and not event.choices:
-                    self._pings += 1
-            else:
-                chunk = self._on_odd_event(frame)
-            if chunk is not None:
-                yield chunk
-            if reader.failure is not None:
-                raise reader.failure
+        data, kind, stray = frame
+        if data[:1] == b"{" and kind != "error" and not stray:
+            try:
+                event = reader.decoder.decode(data)
+            except NOT_AN_EVENT:
+                event = reader.decode_odd(data)
+            chunk = reader.read(event)
+            if chunk is None and not event.choices:
+                self._pings += 1
+        else:
+            chunk = self._on_odd_event(frame)
+        if chunk is not None:
+            out.append(chunk)
+        if reader.failure is not None:
+            raise reader.failure
+        self._set_piece(reader.continuing())
 
     def _on_odd_event(self, frame: Frame) -> LLMChunk | None:
         """What is not a JSON object in an unnamed event: the end, errors, lines gone astray."""
@@ -96,13 +79,13 @@ class ChatStreamDecoder:
             return self._reader.read(Event(error=_error_in(data)))
         return self._reader.read(self._reader.decode(data))
 
-    def finish(self) -> Iterator[LLMChunk]:
+    def _finish(self, out: list[LLMChunk]) -> None:
         if self._plain is not None:
-            yield from self._finish_plain(b"".join(self._plain))
+            self._finish_plain(b"".join(self._plain), out)
             return
         cut = ""
         try:
-            yield from self._frames(self._sse.finish())
+            self._on_frames(self._sse.finish(), out)
         except DecodeError as e:
             if e.body_excerpt.lstrip().startswith("<"):
                 raise
@@ -116,9 +99,9 @@ class ChatStreamDecoder:
         self.done = True
         last = self._reader.close()
         if last is not None:
-            yield last
+            out.append(last)
 
-    def _finish_plain(self, body: bytes) -> Iterator[LLMChunk]:
+    def _finish_plain(self, body: bytes, out: list[LLMChunk]) -> None:
         self._plain = None
         if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
             raise self._not_ours(body)
@@ -128,10 +111,10 @@ class ChatStreamDecoder:
             if is_cut_json(body):
                 raise self._cut_short("the end of the JSON object") from None
             # Not one object: lines before, or in place of, the events.
-            yield from self._frames(self._sse.feed(body))
-            yield from self.finish()
+            self._on_frames(self._sse.feed(body), out)
+            self._finish(out)
             return
-        yield from read_whole(self._reader, body)
+        out += read_whole(self._reader, body)
         self.done = True
 
     def _cut_short(self, missing: str) -> IncompleteStreamError:

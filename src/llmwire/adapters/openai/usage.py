@@ -33,14 +33,26 @@ STOP_WORDS: dict[str, StopReason] = {
 
 def without_nulls(value: JSON) -> JSON:
     """The value without the nulls in its objects; itself where it has none."""
-    if isinstance(value, dict):
-        for inner in value.values():
-            if inner is None or isinstance(inner, dict | list):
-                return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    if not _has_null(value):
         return value
-    if isinstance(value, list):
-        return [without_nulls(v) for v in value]
-    return value
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    return [without_nulls(v) for v in value]
+
+
+def _has_null(value: JSON) -> bool:
+    kind = type(value)
+    if kind is dict:
+        for inner in value.values():
+            kind = type(inner)
+            if inner is None or ((kind is dict or kind is list) and _has_null(inner)):
+                return True
+    elif kind is list:
+        for inner in value:
+            kind = type(inner)
+            if (kind is dict or kind is list) and _has_null(inner):
+                return True
+    return False
 
 
 def usage_of(

@@ -46,6 +46,8 @@ class _Answer(Struct, gc=False):
     error: None = None
     x_groq: None = None
     base_resp: None = None
+    citations: None = None
+    search_results: None = None
 
 
 _decode = msgspec.json.Decoder(_Answer).decode

@@ -8,7 +8,7 @@ all is `Any` and checked where it is used.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -58,6 +58,8 @@ class Delta(Struct, gc=False):
     annotations: list[Any] | None = None
     audio: AudioDelta | None = None
     images: list[Any] | None = None
+    extra_content: Any = None
+    """Google's: says that the content is a thought."""
 
 
 class Choice(Struct, gc=False):
@@ -82,47 +84,16 @@ class Event(Struct, gc=False):
     x_groq: dict[str, Any] | None = None
     base_resp: dict[str, Any] | None = None
     """MiniMax: an error has a status code other than 0 here."""
+    citations: Any = None
+    """Perplexity's: addresses of what the answer rests on."""
+    search_results: Any = None
+    """The same with titles and dates."""
     message: Any = None
     """A bare message without choices, or the text of a bare error."""
     delta: Any = None
     type: Any = None
     code: Any = None
 
-
-class _TextDelta(Struct, gc=False, forbid_unknown_fields=True):
-    content: str
-    role: str | None = None
-    refusal: None = None
-    tool_calls: None = None
-    function_call: None = None
-    reasoning_content: None = None
-    reasoning: None = None
-    reasoning_text: None = None
-
-
-class _TextChoice(Struct, gc=False):
-    delta: _TextDelta
-    index: Literal[0] = 0
-    finish_reason: None = None
-    message: None = None
-    usage: None = None
-    error: None = None
-
-
-class TextEvent(Struct, gc=False):
-    """An event with a piece of text and nothing else in it that is read: nearly every one.
-
-    What it decodes, `Event` decodes to the same; what is more than that, it refuses.
-    """
-
-    choices: tuple[_TextChoice]
-    usage: None = None
-    error: None = None
-    x_groq: None = None
-    base_resp: None = None
-
-
-TEXT_EVENT = msgspec.json.Decoder(TextEvent)
 
 KNOWN_REASONING = ("reasoning_content", "reasoning", "reasoning_text")
 

@@ -21,7 +21,17 @@ from ...history import Log
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import PreparedRequest, canonical_json, decode_json, fixed_headers
+from ..base import (
+    ModelPage,
+    PreparedRequest,
+    at_version,
+    canonical_json,
+    decode_json,
+    endpoint_at,
+    fixed_headers,
+    scheme_at,
+)
+from ..listing import compatible_list, parse_models
 from .encode import prepare_body
 from .items import API
 from .reply import ReplyReader
@@ -78,19 +88,28 @@ class ResponsesAdapter:
     ) -> PreparedRequest:
         if not provider.api_base:
             raise ConfigError(f"provider {provider.name!r} has no api_base")
-        log = Log()
+        log, dialect, address = Log(), dialect_of(provider), provider.address
         body = prepare_body(request, provider, log)
         if count:
             body = {k: v for k, v in body.items() if k in _COUNTED}
         accept = "text/event-stream" if body.get("stream") else "application/json"
         return PreparedRequest(
             "POST",
-            COUNT_ENDPOINT if count else self.endpoint,
+            at_version(dialect, COUNT_ENDPOINT)
+            if count
+            else endpoint_at(dialect, self.endpoint, request.model.name),
             fixed_headers(("Content-Type", "application/json"), ("Accept", accept)),
             canonical_json(body),
-            provider.api_base,
+            address,
             log.done(),
+            scheme_at(dialect, address, "bearer"),
         )
+
+    def prepare_models(self, provider: ProviderConfig, after: str = "") -> PreparedRequest | None:
+        return compatible_list(provider)
+
+    def parse_models(self, body: bytes) -> ModelPage:
+        return parse_models(body)
 
     def parse_response(
         self, body: bytes, request: LLMRequest, provider: ProviderConfig | None = None

@@ -26,16 +26,14 @@ from ...types import (
     LLMUsage,
     Native,
     Part,
-    PartDelta,
-    Role,
     StopInfo,
-    new_message,
 )
 from ..base import chunk_of
+from ..streaming import Piece, piece_chunk
 from .items import API, item_id, sound, well_formed
-from .output import Output
+from .output import Key, Output
 from .usage import CUT, stop_of, usage_of
-from .wire import DELTA, EVENT, OUTPUT, RESPONSE, Event, Response
+from .wire import EVENT, OUTPUT, PIECES, RESPONSE, Event, Response
 
 _DELTAS: dict[str, tuple[str, DeltaKind]] = {
     "response.output_text.delta": ("text", "text"),
@@ -63,26 +61,34 @@ class ReplyReader:
         self.done = False
         self._id: str | None = None
         self._model: str | None = None
+        self._last: tuple[str, Key] | None = None  # the type and place of the last delta
         self._audio: list[str] = []
         self._transcript: list[str] = []
 
     # --- events ---
 
-    def read_delta(self, data: bytes) -> LLMChunk | None:
-        """What an event says that continues an open part; None for any other: `decode`, `read`."""
-        output = self._output
-        if output.blocking:
+    def continuing(self) -> Piece | None:
+        """What reads more of the part whose delta came last."""
+        if self._last is None:
             return None
-        try:
-            event = DELTA.decode(data)
-        except _NOT_READ:
-            return None
-        text = event.delta
-        piece = output.pieces.get((event.kind, event.output_index, event.at))
-        if piece is None or not text:
-            return None
-        piece.sent += len(text)
-        return LLMChunk(new_message(Role.assistant, (PartDelta(piece.index, piece.kind, text),)))
+        kind, place = self._last
+        _, item, at = place
+        decode, output = PIECES[kind], self._output
+
+        def piece(data: bytes) -> LLMChunk | None:
+            if output.blocking:
+                return None
+            try:
+                event = decode(data)
+            except _NOT_READ:
+                return None
+            opened, text = output.pieces.get(place), event.delta
+            if opened is None or not text or event.output_index != item or event.at != at:
+                return None
+            opened.sent += len(text)
+            return piece_chunk(opened.index, opened.kind, text)
+
+        return piece
 
     def decode(self, data: bytes) -> Event | None:
         """An event; None for JSON that is none. Raises `DecodeError` for what is no JSON."""
@@ -102,6 +108,7 @@ class ReplyReader:
             inside = event.summary_index if key == "summary" else event.content_index
             place = (key, output.place(at, about), 0 if key == "call" else _index(inside))
             parts = output.on_delta(place, part_kind, _text(event.delta))
+            self._last = kind, place
         elif kind in ("response.output_item.added", "response.output_item.done"):
             value, text = _object(event.item)
             index = output.place(at, item_id(value), fresh=True)

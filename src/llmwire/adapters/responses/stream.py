@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ...config import ProviderConfig
 from ...errors import DecodeError, IncompleteStreamError
 from ...request import LLMRequest
-from ...sse import Frame, SSEDecoder, event_name
+from ...sse import Frame
 from ...types import LLMChunk, load_json
 from ..openai.stream import is_cut_json
+from ..streaming import EventStreamDecoder
 from .items import API
 from .reply import ReplyReader
 from .wire import Event
@@ -17,7 +18,7 @@ from .wire import Event
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
-class ResponsesDecoder:
+class ResponsesDecoder(EventStreamDecoder):
     """A streamed reply: server-sent events, or the JSON document that came in their place.
 
     It is whole when `response.completed` or `response.incomplete` has come; `response.failed`
@@ -25,57 +26,37 @@ class ResponsesDecoder:
     """
 
     def __init__(self, request: LLMRequest, provider: ProviderConfig | None) -> None:
+        super().__init__()
         self._provider = provider.name if provider is not None else ""
         self._model = request.model.name
-        self._sse = SSEDecoder()
         self._reader = ReplyReader(request, provider)
-        self._quiet = 0  # events that say nothing: progress of hosted tools, pings
         self._started = False
         self._plain: list[bytes] | None = None  # a body that is no event stream
-        self.done = False
-        self.keepalives = 0
 
-    def feed(self, data: bytes) -> Iterator[LLMChunk]:
-        if self.done:
-            return
+    def _read(self, data: bytes, out: list[LLMChunk], tried: bool) -> None:
         if not self._started and (rest := data.lstrip(_BLANK)):
             self._started = True
             if rest[:1] in (b"{", b"[", b"<"):
                 self._plain = []
         if self._plain is not None:
             self._plain.append(data)
-            return
-        events = self._sse.ordinary(data)
-        if events is None:
-            yield from self._frames(self._sse.feed(data))
         else:
-            names, payloads = events
-            for i, payload in enumerate(payloads):
-                if not names or names[i].endswith(b".delta"):
-                    chunk = self._reader.read_delta(payload)
-                    if chunk is not None:
-                        yield chunk
-                        continue
-                name = event_name(names[i]) if names else ""
-                yield from self._frames((Frame(payload, name),))
-                if self.done:
-                    break
-        self.keepalives = self._sse.comments + self._quiet
+            super()._read(data, out, tried)
 
-    def _frames(self, frames: Iterable[Frame]) -> Iterator[LLMChunk]:
+    def _on_frame(self, frame: Frame, out: list[LLMChunk]) -> None:
         reader = self._reader
-        for data, name, stray in frames:
-            if self.done:
-                return
-            event = self._event(data, name, stray)
-            chunk = reader.read(event, name) if event is not None else None
-            self.done = reader.done
-            if chunk is not None:
-                yield chunk
-            else:
-                self._quiet += 1
-            if reader.failure is not None:
-                raise reader.failure
+        data, name, stray = frame
+        event = self._event(data, name, stray)
+        chunk = reader.read(event, name) if event is not None else None
+        self.done = reader.done
+        if chunk is not None:
+            out.append(chunk)
+        else:  # progress of hosted tools, pings
+            self._pings += 1
+        if reader.failure is not None:
+            raise reader.failure
+        if not name or name.endswith(".delta"):  # one seldom comes alone
+            self._set_piece(reader.continuing(), name)
 
     def _event(self, data: bytes, name: str, stray: bool) -> Event | None:
         """The event of a frame; None for one that says nothing."""
@@ -88,15 +69,13 @@ class ResponsesDecoder:
             return None
         return self._reader.decode(data)
 
-    def finish(self) -> Iterator[LLMChunk]:
-        if self.done:
-            return
+    def _finish(self, out: list[LLMChunk]) -> None:
         if self._plain is not None:
-            yield from self._finish_plain(b"".join(self._plain))
+            self._finish_plain(b"".join(self._plain), out)
             return
         missing = "the end of the response"
         try:
-            yield from self._frames(self._sse.finish())
+            self._on_frames(self._sse.finish(), out)
         except DecodeError as e:
             if e.body_excerpt.lstrip().startswith("<"):
                 raise
@@ -104,7 +83,7 @@ class ResponsesDecoder:
         if not self.done:
             raise self._cut_short(missing)
 
-    def _finish_plain(self, body: bytes) -> Iterator[LLMChunk]:
+    def _finish_plain(self, body: bytes, out: list[LLMChunk]) -> None:
         self._plain = None
         text = body.strip(_BLANK)
         if text[:1] == b"<":
@@ -115,10 +94,10 @@ class ResponsesDecoder:
             if is_cut_json(text):
                 raise self._cut_short("the end of the JSON object") from None
             # Not one object: lines before, or in place of, the events.
-            yield from self._frames(self._sse.feed(body))
-            yield from self.finish()
+            self._on_frames(self._sse.feed(body), out)
+            self._finish(out)
             return
-        yield from read_whole(self._reader, text)
+        out += read_whole(self._reader, text)
         self.done = True
 
     def _cut_short(self, missing: str) -> IncompleteStreamError:

@@ -5,7 +5,8 @@ Everything may be null, absent or of another type; what is kept as it came is `R
 
 from __future__ import annotations
 
-from typing import ClassVar, Union
+from collections.abc import Callable
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -52,47 +53,28 @@ class _Output(Struct, gc=False):
     output: list[Raw] | None = None
 
 
-class _Delta(Struct, gc=False, tag_field="type"):
-    """A piece of text: nearly every event. `at` is its place inside the item."""
-
-    kind: ClassVar[str]
-    delta: str
-    output_index: int
-
-
-class TextDelta(_Delta, tag="response.output_text.delta"):
-    kind = "text"
-    at: int = msgspec.field(default=0, name="content_index")
+def _piece_decoder(kind: str, place: str) -> Callable[[bytes], Any]:
+    """Decodes events that continue a part; the field `place` is where inside its item, `at`."""
+    fields: list[Any] = [
+        ("type", Literal[kind]),  # no tag: msgspec lets a tag be absent
+        ("delta", str),
+        ("output_index", int),
+        ("at", int, msgspec.field(default=0, name=place)),
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("Delta", fields, gc=False)).decode
 
 
-class RefusalDelta(_Delta, tag="response.refusal.delta"):
-    kind = "refusal"
-    at: int = msgspec.field(default=0, name="content_index")
-
-
-class SummaryDelta(_Delta, tag="response.reasoning_summary_text.delta"):
-    kind = "summary"
-    at: int = msgspec.field(default=0, name="summary_index")
-
-
-class ReasoningDelta(_Delta, tag="response.reasoning_text.delta"):
-    kind = "content"
-    at: int = msgspec.field(default=0, name="content_index")
-
-
-class ArgumentsDelta(_Delta, tag="response.function_call_arguments.delta"):
-    kind = "call"
-    at: int = msgspec.field(default=0, name="(none)")
-
-
-class InputDelta(_Delta, tag="response.custom_tool_call_input.delta"):
-    kind = "call"
-    at: int = msgspec.field(default=0, name="(none)")
-
-
-AnyDelta = Union[TextDelta, RefusalDelta, SummaryDelta, ReasoningDelta, ArgumentsDelta, InputDelta]
-
-DELTA = msgspec.json.Decoder(AnyDelta)
+PIECES = {
+    f"response.{name}.delta": _piece_decoder(f"response.{name}.delta", place)
+    for name, place in (
+        ("output_text", "content_index"),
+        ("refusal", "content_index"),
+        ("reasoning_summary_text", "summary_index"),
+        ("reasoning_text", "content_index"),
+        ("function_call_arguments", "(none)"),
+        ("custom_tool_call_input", "(none)"),
+    )
+}
 EVENT = msgspec.json.Decoder(Event)
 RESPONSE = msgspec.json.Decoder(Response)
 OUTPUT = msgspec.json.Decoder(_Output)

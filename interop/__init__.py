@@ -1,0 +1,1 @@
+"""llmwire with servers and clients that others wrote: see README.md."""

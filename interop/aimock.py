@@ -1,0 +1,120 @@
+"""llmwire as the client of aimock, a mock server that speaks many wires."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llmwire import ADAPTERS, ProviderConfig, RateLimitError
+
+from .checks import Answers, Peer
+from .install import FOLDER, free_port, node_modules, running
+
+ARGUMENTS = {"city": "Oslo", "days": 7, "warm": True}
+HELLO = "Hello from a mock, naïve ☃ and 𝄞."
+THOUGHT = "Is 7 + 5 twelve? It is."
+
+ANSWERS = Answers(
+    hello=HELLO.replace(".", r"\."),
+    call=ARGUMENTS,
+    after_tool=r"It is cold in Oslo\.",
+    thought=THOUGHT.replace("+", r"\+").replace("?", r"\?").replace(".", r"\."),
+    cuts="Go on",
+    fails=("Fail", RateLimitError, {"retry_after": 7.0}),
+)
+
+USAGE = {
+    "prompt_tokens": 9,
+    "completion_tokens": 5,
+    "input_tokens": 9,
+    "output_tokens": 5,
+    "promptTokenCount": 9,
+    "candidatesTokenCount": 5,
+}
+"""Where nothing is said of it, some of its wires report 0."""
+
+FIXTURES: list[dict[str, Any]] = [
+    {"match": {"hasToolResult": True}, "response": {"content": "It is cold in Oslo."}},
+    {
+        "match": {"toolName": "get_weather"},
+        "response": {
+            "toolCalls": [{"name": "get_weather", "arguments": json.dumps(ARGUMENTS)}],
+        },
+    },
+    {
+        "match": {"toolName": "fill_in"},
+        "response": {
+            "toolCalls": [{"name": "fill_in", "arguments": '{"field_0": "cut o'}],
+            "finishReason": "length",
+        },
+    },
+    {"match": {"userMessage": "Think"}, "response": {"content": HELLO, "reasoning": THOUGHT}},
+    {
+        "match": {"userMessage": "Go on"},
+        "response": {"content": "And so", "finishReason": "length"},
+    },
+    {
+        "match": {"userMessage": "Fail"},
+        "response": {
+            "error": {"message": "Slow down", "type": "rate_limit_error"},
+            "status": 429,
+            "retryAfter": 7,
+        },
+    },
+    {"match": {"userMessage": "Hi"}, "response": {"content": HELLO, "usage": USAGE}},
+]
+
+BASES = {
+    "openai": "/v1",
+    "openai-responses": "/v1",
+    "anthropic": "",
+    "gemini": "",
+    "bedrock": "",
+    "ollama": "",
+}
+NO_LIMITS = "a mock writes what its fixture says, whatever limits it is given"
+LACKS = {
+    "stop": NO_LIMITS,
+    "cancel": "its replies are over at once",
+    "counting": "it has no endpoint that counts, and its usage is the fixture's",
+}
+LACKS_BY_WIRE = {
+    "openai-responses": {"length": "it says `incomplete` without incomplete_details"},
+    "gemini": {"cut call": "it says {} in place of arguments that are no JSON"},
+    "ollama": {
+        "cut call": "it says {} in place of arguments that are no JSON",
+        "length": "it says `stop` whatever its fixture says",
+        "thinking": "it says `reasoning_content`, which is `thinking` at Ollama's",
+    },
+}
+
+
+@contextmanager
+def peers() -> Iterator[list[Peer]]:
+    """Raises `NotHere` where it can't be installed."""
+    folder = node_modules()
+    fixtures = FOLDER / "fixtures.json"
+    fixtures.write_text(json.dumps({"fixtures": FIXTURES}))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    script = folder / "node_modules/@copilotkit/aimock/dist/cli.js"
+    command = ["node", str(script), "-p", str(port), "-f", str(fixtures), "-c", "5", "--strict"]
+    with running("aimock", command, f"{url}/health"):
+        yield [
+            Peer(
+                "aimock",
+                wire,
+                ProviderConfig("aimock", url + BASES[wire], "", wire),
+                "claude-sonnet-4-6" if wire == "anthropic" else "mock",
+                ANSWERS,
+                lacks=LACKS | LACKS_BY_WIRE.get(wire, {}),
+                counts_by="probe",
+                usage=wire != "ollama",
+                # No word of Gemini's, which says STOP there.
+                stops_for_calls="other" if wire == "gemini" else "tool_calls",
+            )
+            for wire in BASES
+            if wire in ADAPTERS
+        ]

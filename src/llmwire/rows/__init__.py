@@ -1,0 +1,1 @@
+"""Rows of `providers.PROVIDERS`, by where a service runs and whose models it has."""
