@@ -575,10 +575,10 @@ def test_settings_that_can_not_be_said_are_recorded() -> None:
     assert sorted(noted(notes)) == [
         ("clamped", "temperature"),
         ("dropped", "cache_key"),
-        ("dropped", "output"),
         ("dropped", "parallel_tool_calls"),
         ("dropped", "seed"),
         ("dropped", "store"),
+        ("substituted", "output"),
     ]
     assert prepare(store=False)[1] == ()
     with pytest.raises(UnsupportedError, match="stores no replies") as caught:
@@ -609,8 +609,34 @@ def test_output_format() -> None:
     form = body["outputConfig"]["textFormat"]
     assert form["type"] == "json_schema"
     assert form["structure"]["jsonSchema"]["name"] == "city"
-    assert json.loads(form["structure"]["jsonSchema"]["schema"]) == SCHEMA
-    assert notes == ()
+    closed = {**SCHEMA, "additionalProperties": False}
+    assert json.loads(form["structure"]["jsonSchema"]["schema"]) == closed
+    assert noted(notes) == [("substituted", "output.schema")]
+    assert prepare(output=OutputFormat(closed))[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "dialect", "schema"),
+    [
+        (OLD_CLAUDE, Dialect(), SCHEMA),
+        (CLAUDE, Dialect(json_schema="prompt"), SCHEMA),
+        (NOVA, Dialect(), None),
+    ],
+)
+def test_where_there_is_no_mode_for_it_the_prompt_asks(
+    model: str, dialect: Dialect, schema: Any
+) -> None:
+    body, notes = prepare(
+        LLMMessage("system", "Be brief."),
+        USER,
+        model=model,
+        output=OutputFormat(schema),
+        provider=replace(PROVIDER, dialect=dialect),
+    )
+    assert "outputConfig" not in body
+    first, second = [block["text"] for block in body["system"]]
+    assert first == "Be brief." and second.startswith("Answer with one JSON object")
+    assert [action for action, _ in noted(notes)] == ["substituted"]
 
 
 def test_extra_body_replaces_ours_at_the_top_level() -> None:
@@ -751,11 +777,11 @@ def test_tools() -> None:
         "tools": [
             {"toolSpec": {"name": "weather", "description": "The weather",
                           "inputSchema": {"json": SCHEMA}}},
-            {"toolSpec": {"name": "now", "inputSchema": {"json": {"type": "object"}},
-                          "strict": True}},
+            {"toolSpec": {"name": "now", "strict": True, "inputSchema": {"json": {
+                "type": "object", "properties": {}, "additionalProperties": False}}}},
         ]
     }  # fmt: skip
-    assert notes == ()
+    assert noted(notes) == [("substituted", "tools[1].function.parameters")]
 
 
 def test_a_custom_tool_takes_an_object() -> None:
@@ -850,10 +876,10 @@ HOUR = {"cachePoint": {"type": "default", "ttl": "1h"}}
 def test_cache_points_follow_what_they_cache() -> None:
     cached = replace(TOOL, cache="1h")
     body, notes = prepare(
-        LLMMessage("system", [TextPart("a", cache="5m"), TextPart("b")]),
-        LLMMessage("user", [TextPart("c", cache="default"), TextPart("d")]),
+        LLMMessage("system", [TextPart("a", cache="1h"), TextPart("b")]),
+        LLMMessage("user", [TextPart("c", cache="5m"), TextPart("d")]),
         LLMMessage("assistant", parts=[TextPart("e")]),
-        LLMMessage("user", [TextPart("f"), ImagePart(PNG, cache="1h")]),
+        LLMMessage("user", [TextPart("f"), ImagePart(PNG, cache="default")]),
         tools=(cached, OTHER),
     )
     assert [next(iter(t)) for t in body["toolConfig"]["tools"]] == [
@@ -861,10 +887,11 @@ def test_cache_points_follow_what_they_cache() -> None:
     ]  # fmt: skip
     assert body["toolConfig"]["tools"][1] == HOUR
     assert body["system"] == [
-        {"text": "a"}, {"cachePoint": {"type": "default", "ttl": "5m"}}, {"text": "b"},
+        {"text": "a"}, HOUR, {"text": "b"},
     ]  # fmt: skip
-    assert body["messages"][0]["content"] == [{"text": "c"}, POINT, {"text": "d"}]
-    assert body["messages"][2]["content"][2] == HOUR
+    minutes = {"cachePoint": {"type": "default", "ttl": "5m"}}
+    assert body["messages"][0]["content"] == [{"text": "c"}, minutes, {"text": "d"}]
+    assert body["messages"][2]["content"][2] == POINT
     assert notes == ()
 
 
@@ -877,11 +904,14 @@ def test_cache_points_of_messages_and_results() -> None:
         LLMMessage("user", [TextPart("c", cache="default")], cache="1h"),
         tools=(TOOL,),
     )
-    assert body["system"] == [{"text": "a"}, POINT]
+    assert body["system"] == [{"text": "a"}, HOUR]  # none may end before a later one
     assert body["messages"][0]["content"] == [{"text": "b"}, HOUR]
     last = body["messages"][2]["content"]
     assert [next(iter(b)) for b in last] == ["toolResult", "cachePoint", "text", "cachePoint"]
-    assert last[3] == HOUR  # the message's goes over the part's
+    assert last[3] == POINT  # the message's means the same place, and the part's is nearer
+    called = LLMMessage("assistant", parts=CALLED.parts, cache="1h")
+    body, _ = prepare(USER, called, LLMMessage("tool", "sun", tool_call_id="c1"), tools=(TOOL,))
+    assert body["messages"][1]["content"][-1] == HOUR
 
 
 @pytest.mark.parametrize(
@@ -891,10 +921,10 @@ def test_lifetimes(asked: Any, ttl: str | None) -> None:
     body, notes = prepare(LLMMessage("user", [TextPart("a", cache=asked)]))
     assert body["messages"][0]["content"][1]["cachePoint"].get("ttl") == ttl
     changed = asked not in ("default", ttl)
-    assert noted(notes) == ([("substituted", "messages[0].parts[0].cache")] if changed else [])
+    assert noted(notes) == ([("clamped", "messages[0].parts[0].cache")] if changed else [])
 
 
-def test_no_more_than_four_points_the_newest_of_the_messages_stay() -> None:
+def test_no_more_than_four_points_those_in_the_middle_go() -> None:
     turns = [LLMMessage("user", [TextPart(str(i), cache="default")]) for i in range(4)]
     body, notes = prepare(
         LLMMessage("system", "s", cache="default"), *turns, tools=(replace(TOOL, cache="default"),)
@@ -902,7 +932,7 @@ def test_no_more_than_four_points_the_newest_of_the_messages_stay() -> None:
     assert body["toolConfig"]["tools"][1] == POINT and body["system"][1] == POINT
     texts = [next(iter(b)) for b in body["messages"][0]["content"]]
     assert texts == ["text", "text", "text", "cachePoint", "text", "cachePoint"]
-    assert noted(notes) == [("dropped", "messages[1].cache")] * 2
+    assert noted(notes) == [("dropped", f"messages[{i}].parts[0].cache") for i in (1, 2)]
 
 
 def test_models_without_a_cache_get_no_points() -> None:

@@ -14,13 +14,16 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ...caching import fit_marks
 from ...config import Dialect, ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError, UnsupportedError
 from ...eventstream import CONTENT_TYPE
 from ...history import Log, fit
+from ...output import plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
+from ...schema import ANTHROPIC, PLAIN
 from ...types import Adaptation, LLMChunk
 from ..anthropic import settings as claude
 from ..anthropic.models import ModelTraits, traits_of
@@ -161,13 +164,15 @@ def _headers(stream: bool) -> Headers:
 def _body_of(
     request: LLMRequest, provider: ProviderConfig
 ) -> tuple[dict[str, Any], tuple[Adaptation, ...]]:
-    dialect = dialect_of(provider)
+    log, dialect = Log(), dialect_of(provider)
     if provider.region.startswith("us-gov-"):  # refuses thinking.display
         dialect = replace(dialect, thinking_display=None)
     family = family_of(request.model.name)
     traits = traits_of(request.model.name) if family.claude else _NO_TRAITS
     issuer = issuer_of(request, provider)
-    log = Log()
+    if family.cache:
+        tools = "tools" in family.cache
+        request = fit_marks(request, encode.LIFETIMES, log, tools=tools, longest_first=True)
     ids = family.ids if dialect.tool_call_ids == "any" else dialect.tool_call_ids
 
     def written(keep_thinking: bool) -> tuple[list[encode.Entry], list[encode.Turn], Log]:
@@ -229,8 +234,11 @@ def _assembled(
         if kind == "toolUse" and isinstance(block, dict)
     ]
     tools = settings.tools_of(request, family, forced_ok, used, made, system, log)
-    places = [(to, turn.path) for turn in turns for to in (turn.results, turn.others)]
-    encode.limit_points([*places, (system, "system"), (tools.entries, "tools")], log)
+    word = dialect.json_schema or ("prompt" if family.claude and not traits.schema else "strict")
+    rules = {"strict": ANTHROPIC, "closed": ANTHROPIC, "plain": PLAIN}.get(word)
+    plan = plan_output(request.output, rules, log, object_mode=False)
+    if plan is not None and plan.instruction:
+        system.append(("text", {"text": plan.instruction}))
 
     body: dict[str, Any] = {}
     if system:
@@ -241,7 +249,7 @@ def _assembled(
         body["inferenceConfig"] = made.inference
     if made.extra:
         body["additionalModelRequestFields"] = made.extra
-    body |= settings.fields_of(request, log)
+    body |= settings.fields_of(request, plan, log)
     body["messages"] = [
         {"role": turn.role, "content": [block for _, block in turn.entries]} for turn in turns
     ]

@@ -13,7 +13,6 @@ import msgspec
 from ...errors import HistoryRejectedError
 from ...types import TextPart, ToolResultPart
 from ..anthropic.models import ModelTraits
-from .encode import MOST_CACHE_POINTS
 from .hear import Body, Entry, Heard, ResultBlock, refusal
 from .wire import TEXT, TOOL_USE
 
@@ -21,6 +20,9 @@ _ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _DOCUMENT_NAME = re.compile(r"[A-Za-z0-9()\[\]-]+(?: [A-Za-z0-9()\[\]-]+)*")
 _RESULT = msgspec.json.Decoder(ResultBlock)
+
+
+MOST_CACHE_POINTS = 4
 
 
 def check_body(body: Body, count: bool) -> None:

@@ -33,15 +33,13 @@ from . import media
 from .blocks import API
 from .models import Family
 
-MOST_CACHE_POINTS = 4
+LIFETIMES: tuple[CacheLifetime, ...] = ("5m", "1h")
 SEE_DOCUMENT = "See the document."
 """What a user says who sends documents without a word: the API wants a text beside them."""
 NOTHING_SAID = "The tool failed and said nothing."
 """What a failed result without content says: the API wants one there to be."""
 
 _SYSTEM = (Role.system, Role.developer)
-_LIFETIMES: dict[str, str] = {"5m": "5m", "30m": "1h", "1h": "1h", "12h": "1h", "24h": "1h"}
-"""The shortest lifetime of the wire that is not shorter than what was asked, else its longest."""
 POINT = "cachePoint"
 
 Entry = tuple[str, Any]
@@ -64,13 +62,11 @@ class Turn:
         return self.results + self.others
 
 
-def cache_point(lifetime: CacheLifetime, path: str, log: Log) -> dict[str, JSON]:
+def cache_point(lifetime: CacheLifetime) -> dict[str, JSON]:
+    """The end of a prefix that is worth caching; its lifetime is one of `LIFETIMES`."""
     point: dict[str, JSON] = {"type": "default"}
     if lifetime != "default":
-        point["ttl"] = _LIFETIMES[lifetime]
-        if point["ttl"] != lifetime:
-            why = "this wire has 5m and 1h"
-            log.add("substituted", f"{path}.cache", why, lifetime, point["ttl"])
+        point["ttl"] = lifetime
     return {POINT: point}
 
 
@@ -137,7 +133,7 @@ class Writer:
         elif not to or to[-1][0] in THINKING:
             self._log.add("dropped", f"{path}.cache", "there is nothing to cache", lifetime)
         else:
-            point = cache_point(lifetime, path, self._log)
+            point = cache_point(lifetime)
             if to[-1][0] == POINT:  # a part's, and this is its message's
                 to.pop()
             to.append((POINT, point))
@@ -367,21 +363,6 @@ def fit_prefill(last: Turn, allowed: bool, path: str, log: Log) -> None:
     if kind == "text" and (text := block["text"].rstrip()) != block["text"]:
         log.add("substituted", path, "a prefilled reply can't end in white space")
         last.others[said[-1]] = (kind, {"text": text})
-
-
-def limit_points(places: Sequence[tuple[list[Entry], str]], log: Log) -> None:
-    """Takes the earliest cache points away, until there are no more than the API takes.
-
-    `places` are lists that may have some, with their paths; the first lose theirs first.
-    """
-    count = sum(kind == POINT for to, _ in places for kind, _ in to)
-    for to, path in places:
-        for entry in [entry for entry in to if entry[0] == POINT]:
-            if count <= MOST_CACHE_POINTS:
-                return
-            log.add("dropped", f"{path}.cache", f"there are more than {MOST_CACHE_POINTS}")
-            to.remove(entry)
-            count -= 1
 
 
 def _replayed(data: str, path: str) -> Any:

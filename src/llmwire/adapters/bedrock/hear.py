@@ -11,11 +11,15 @@ from msgspec.structs import replace
 from ...config import ModelConfig, ThinkingLevel
 from ...errors import InvalidRequestError
 from ...request import LLMRequest, OutputFormat
+from ...schema import ANTHROPIC
+from ...schema.faults import faults
 from ...types import (
     JSON,
     AvailableFunction,
     AvailableTool,
     CacheLifetime,
+    FilePart,
+    ImagePart,
     LLMMessage,
     Native,
     OpaquePart,
@@ -180,8 +184,8 @@ def _cache(out: list[Entry], lifetime: CacheLifetime, path: str) -> None:
     if not out:
         raise refusal(f"{path}: a cachePoint must follow the content that it caches.")
     part = out[-1].part
-    if hasattr(part, "cache"):
-        out[-1].part = replace(part, cache=lifetime)  # type: ignore[type-var]
+    if isinstance(part, TextPart | ImagePart | FilePart | ToolResultPart):
+        out[-1].part = replace(part, cache=lifetime)
     else:
         out.append(Entry("cachePoint", Raw(msgspec.json.encode(lifetime)), None))
 
@@ -348,4 +352,6 @@ def _output(config: OutputConfig | None) -> OutputFormat | None:
         raise refusal(f"The schema in outputConfig is not valid JSON: {e}") from None
     if not isinstance(wanted, dict):
         raise refusal("The schema in outputConfig must be a JSON object.")
+    for place, what in faults(wanted, ANTHROPIC):
+        raise refusal(f"The schema in outputConfig is not supported: {place}: {what}")
     return OutputFormat(wanted, schema.name or "output")

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from ...history import Log
+from ...media import base64_of
 from ...types import (
     JSON,
     AudioPart,
@@ -137,7 +138,7 @@ def _source(source: Source, formats: dict[str, str], what: str) -> tuple[str, di
         kind = formats.get(media_type, formats.get("", ""))
         if not kind:
             raise Refused(f"{what} of type {source.media_type}")
-        return kind, {"bytes": base64.b64encode(source.data).decode()}
+        return kind, {"bytes": base64_of(source.data)}
     place = _s3(source)
     if not place:
         raise Refused(f"{what} at an address other than s3://: send its bytes")

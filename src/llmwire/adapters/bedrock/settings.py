@@ -13,7 +13,9 @@ from msgspec import Struct
 from ...config import THINKING_LEVELS, Dialect, ThinkingLevel
 from ...errors import UnsupportedError
 from ...history import Log
+from ...output import OutputPlan, fit_tool
 from ...request import LLMRequest
+from ...schema import ANTHROPIC
 from ...types import JSON, AvailableFunction, AvailableTool
 from ..anthropic import settings as claude
 from ..anthropic.models import INTERLEAVED_BETA, ModelTraits
@@ -45,7 +47,7 @@ class Settings(Struct):
         holder[path[-1]] = value
 
 
-def fields_of(request: LLMRequest, log: Log) -> dict[str, JSON]:
+def fields_of(request: LLMRequest, plan: OutputPlan | None, log: Log) -> dict[str, JSON]:
     """What stands at the body's top level; records of what this wire has no word for."""
     out: dict[str, JSON] = {}
     metadata: dict[str, str] = {}
@@ -58,15 +60,10 @@ def fields_of(request: LLMRequest, log: Log) -> dict[str, JSON]:
             metadata[name] = value
     if metadata:
         out["requestMetadata"] = metadata
-    if request.output is not None:
-        form = request.output
-        if form.schema is None:
-            why = "this wire can ask for a schema only, not for any JSON"
-            log.add("dropped", "output", why)
-        else:
-            schema = canonical_json(form.schema).decode()
-            structure = {"jsonSchema": {"schema": schema, "name": form.name}}
-            out["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": structure}}
+    if plan is not None and plan.mode == "schema" and request.output is not None:
+        schema = canonical_json(plan.schema).decode()
+        structure = {"jsonSchema": {"schema": schema, "name": request.output.name}}
+        out["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": structure}}
     unsayable = {
         "seed": request.seed,
         "cache_key": request.cache_key,
@@ -259,7 +256,7 @@ def _entries(tools: tuple[AvailableTool, ...], family: Family, log: Log) -> list
     out: list[Entry] = []
     for i, tool in enumerate(tools):
         function, path = tool.function, f"tools[{i}]"
-        schema = function.parameters
+        schema, strict = fit_tool(function, ANTHROPIC, log, f"{path}.function")
         if tool.type == "custom":
             why = "this wire has no tools that take free text: it takes an object with `input`"
             log.add("substituted", path, why)
@@ -272,13 +269,13 @@ def _entries(tools: tuple[AvailableTool, ...], family: Family, log: Log) -> list
         if function.description:
             spec["description"] = function.description
         spec["inputSchema"] = {"json": schema if "type" in schema else {"type": "object", **schema}}
-        if function.strict is not None:
-            spec["strict"] = function.strict
+        if strict is not None:
+            spec["strict"] = strict
         out.append(("toolSpec", {"toolSpec": spec}))
         if tool.cache is None:
             continue
         if "tools" in family.cache:
-            out.append((POINT, cache_point(tool.cache, path, log)))
+            out.append((POINT, cache_point(tool.cache)))
         else:
             why = "this model takes no cache points in tools"
             log.add("dropped", f"{path}.cache", why, tool.cache)

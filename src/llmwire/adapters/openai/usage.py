@@ -71,12 +71,10 @@ def usage_of(
     if not raw:
         return None
     prompt, output = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
-    read = write = reasoning = None
-    if len(raw) > 2:
-        details = _object(raw, "prompt_tokens_details") or _object(raw, "prompt_token_details")
-        read = _first(details, raw, _CACHE_READ)
-        write = _first(details, raw, _CACHE_WRITE)
-        reasoning = _first(_object(raw, "completion_tokens_details"), raw, _REASONING)
+    details = _object(raw, "prompt_tokens_details") or _object(raw, "prompt_token_details")
+    read = _first(details, raw, _CACHE_READ)
+    write = _first(details, raw, _CACHE_WRITE)
+    reasoning = _first(_object(raw, "completion_tokens_details"), raw, _REASONING)
     if output is not None and reasoning:
         total = _count(raw, "total_tokens")
         if total is None or prompt is None:
