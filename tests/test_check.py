@@ -200,12 +200,6 @@ CASES: dict[str, tuple[Target, list[LLMMessage], list[tuple[str, str, str]], lis
         [("foreign", "messages[1].parts[0]", "note")],
         [HI, says("Yes."), HI],
     ),
-    "a call without the signature that the model wants": (
-        GEMINI,
-        [HI, says(call("a")), result("a")],
-        [("foreign", "messages[1].parts[0]", "note")],
-        [],
-    ),
     "an opaque block of another": (
         OPENAI,
         [HI, says(OpaquePart("x", "{}", Native("anthropic")), "Yes."), HI],

@@ -62,10 +62,10 @@ _ROUNDS = 50  # and two a message: each makes an edit, and no edit makes work fo
 class Finding(Struct, frozen=True, omit_defaults=True):
     """One thing that can't go to the target as it is, and what goes instead.
 
-    `kind`: `pairing` of calls and results, `id` of a call, state that is `foreign` or missing,
-    `thinking` that does not go back, `empty` turns and texts, `incomplete` calls and pieces, `order`
-    of roles (who begins, who ends, who follows whom), `media` that the model or the wire does not
-    take, and other `content`.
+    `kind`: `pairing` of calls and results, `id` of a call, state that is `foreign`, `thinking`
+    that does not go back, `empty` turns and texts, `incomplete` calls and pieces, `order` of roles
+    (who begins, who ends, who follows whom), `media` that the model or the wire does not take, and
+    other `content`.
     """
 
     kind: FindingKind
@@ -128,7 +128,7 @@ class _Check:
         self.issuer = Native(self.adapter.api, provider.name, request.model.name)
         self.dialect = dialect_of(provider)
         self.findings: list[Finding] = []
-        self.draft = Draft(request.messages, self.issuer)
+        self.draft = Draft(request.messages)
 
     def run(self) -> None:
         facts = facts_of(self.request.model, self.provider.name)
@@ -174,7 +174,7 @@ class _Check:
         self.findings += [
             Finding("thinking" if a.path == "thinking" else "content", a.path, a.reason, "warning")
             for a in here
-            if a not in bare and not a.path.startswith("messages[")
+            if a not in bare and not a.path.startswith(("messages[", "tool"))  # there are none here
         ]
 
     # --- steps that wires share ---
@@ -305,17 +305,14 @@ class _Check:
             kind = self.kind(at, record.action)
         if edit is not None:
             edit = replace(edit, path=path)
-        kind = kind or "content"
-        return Finding(kind, path, record.reason, self.severity(record, at, kind), edit)
+        return Finding(kind or "content", path, record.reason, self.severity(record, at), edit)
 
-    def severity(self, record: Adaptation, at: Target | None, kind: FindingKind) -> Severity:
+    def severity(self, record: Adaptation, at: Target | None) -> Severity:
         """A note, unless the target hears something else than was said."""
         if at is None or at.field in ("id", "role", "detail"):
             return "note"
         part = self.draft.part_at(at)
         if isinstance(part, ReasoningPart | OpaquePart):
-            return "note"
-        if kind == "foreign" and record.action == "added":
             return "note"
         if isinstance(part, TextPart) and at.field is None and record.action == "dropped":
             return "warning" if part.text.strip() else "note"
@@ -337,7 +334,7 @@ class _Check:
             return "thinking" if thought and not blank else "empty"
         if isinstance(part, ReasoningPart):
             return "thinking"
-        if isinstance(part, OpaquePart | CompactionPart) or action == "added":
+        if isinstance(part, OpaquePart | CompactionPart):
             return "foreign"
         if isinstance(part, ImagePart | AudioPart | FilePart):
             return "media"

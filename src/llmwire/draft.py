@@ -19,7 +19,6 @@ from .types import (
     FilePart,
     ImagePart,
     LLMMessage,
-    Native,
     Part,
     PartDelta,
     ReasoningPart,
@@ -77,9 +76,8 @@ def _substitute(part: Part) -> Part | None:
 class Draft:
     """Messages that can be edited. Each edit is one that sending makes, by its record."""
 
-    def __init__(self, messages: Sequence[LLMMessage], issuer: Native) -> None:
+    def __init__(self, messages: Sequence[LLMMessage]) -> None:
         self.messages = list(messages)
-        self._issuer = issuer
         self._origins = [
             [f"messages[{i}].parts[{j}]" for j in range(len(m.parts))]
             for i, m in enumerate(self.messages)
@@ -159,21 +157,10 @@ class Draft:
         if record.action == "dropped" or (type(part) is CompactionPart and not part.summary):
             self.put(at, [])
             return True
-        if record.action == "added":
-            return self.sign(part, at, record)
         new = _substitute(part)
         if new is None or new == part:
             return False
         self.put(at, [new])
-        return True
-
-    def sign(self, part: Part, at: Target, record: Adaptation) -> bool:
-        """A call with what stands for the signature it lacks (Gemini, wire reference 5.4)."""
-        if type(part) is not ToolCall or not isinstance(record.after, str):
-            return False
-        own = part.native.payload if part.native is not None else None
-        payload = {**(own if isinstance(own, dict) else {}), "thoughtSignature": record.after}
-        self.put(at, [replace(part, native=replace(self._issuer, payload=payload))])
         return True
 
     def edit_message(self, record: Adaptation, at: Target, message: LLMMessage) -> bool:
