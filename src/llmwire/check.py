@@ -174,7 +174,8 @@ class _Check:
         self.findings += [
             Finding("thinking" if a.path == "thinking" else "content", a.path, a.reason, "warning")
             for a in here
-            if a not in bare and not a.path.startswith(("messages[", "tool"))  # there are none here
+            # Converse wants the tools of old calls: the call has them, this check has not.
+            if a not in bare and not a.path.startswith(("messages[", "tools"))
         ]
 
     # --- steps that wires share ---
