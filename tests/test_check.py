@@ -39,6 +39,7 @@ from llmwire import (
     check_history,
 )
 from llmwire.adapters import ADAPTERS
+from llmwire.adapters.base import Headers, PreparedRequest
 from llmwire.check import GO_ON
 from llmwire.config import ThinkingLevel
 from llmwire.testing import LocalServer
@@ -49,12 +50,13 @@ Target = tuple[ProviderConfig, ModelConfig]
 OPENAI = PROVIDERS["openai"], ModelConfig("gpt-6-luna")
 CLAUDE = PROVIDERS["anthropic"], ModelConfig("claude-opus-5-5")
 RESPONSES = PROVIDERS["openai-responses"], ModelConfig("gpt-6-luna")
+GEMINI = PROVIDERS["gemini"], ModelConfig("gemini-3.1-pro-preview")
 OLD_CLAUDE = PROVIDERS["anthropic"], ModelConfig("claude-opus-4-5")
 MISTRAL = PROVIDERS["mistral"], ModelConfig("mistral-small-latest")
 PERPLEXITY = PROVIDERS["perplexity"], ModelConfig("sonar")
 TARGETS: list[Target] = [
     *((provider(wire), model(wire)) for wire in WIRES),
-    OPENAI, RESPONSES, CLAUDE, OLD_CLAUDE, MISTRAL, PERPLEXITY,
+    OPENAI, RESPONSES, GEMINI, CLAUDE, OLD_CLAUDE, MISTRAL, PERPLEXITY,
     (PROVIDERS["deepseek"], ModelConfig("deepseek-v4-pro")),
     (PROVIDERS["moonshot"], ModelConfig("kimi-k3", vision=False)),
 ]  # fmt: skip
@@ -422,3 +424,29 @@ async def test_refusing_names_the_first_place_before_anything_is_sent(wire: str)
 def test_a_policy_that_does_not_exist() -> None:
     with pytest.raises(ConfigError, match="repair"):
         GenericBackend(provider=OPENAI[0], history="ignore")  # type: ignore[arg-type]
+
+
+class Stubborn:
+    """A wire that wants every part to be something else, whatever it is."""
+
+    api = "stub"
+
+    def prepare_request(self, request: LLMRequest, provider: ProviderConfig) -> PreparedRequest:
+        records = tuple(
+            Adaptation(f"messages[{i}].parts[{j}]", "substituted", "never right")
+            for i, message in enumerate(request.messages)
+            for j in range(len(message.parts))
+        )
+        return PreparedRequest("POST", "/", Headers(), b"", provider.api_base, records)
+
+
+def test_what_no_edit_cures_is_said_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmwire.check.ADAPTERS", {"stub": Stubborn()})
+    where = ProviderConfig("p", "https://x.example.com", api_style="stub")
+    history = [HI, says(RefusalPart("no"), call("a", "[1]"), call("b")), result("a"), result("b")]
+    check = check_history(history, where, "m")
+    left = [f for f in check.findings if f.edit is None]
+    assert {f.path for f in left} >= {"messages[0].parts[0]", "messages[1].parts[2]"}
+    assert check.messages[1].parts == (
+        TextPart("no"), call("a", '{"INVALID_JSON":"[1]"}'), call("b"),
+    )  # fmt: skip

@@ -57,6 +57,8 @@ FREE = ModelConfig("m", input_price=0.0, output_price=0.0)
         (LLMUsage(10, 10, cache_read=5, cache_write=2), FREE, (0.0, 0.0, 0.0, 0.0)),
         (LLMUsage(M, 100_000, reasoning=90_000), PLAIN, (2.0, None, None, 1.0)),
         (LLMUsage(M, 0, service_tier="standard"), PLAIN, (2.0, None, None, 0.0)),
+        # Google leaves zeros out.
+        (LLMUsage(M, 0, raw={"promptTokenCount": M}), CLAUDE, (4.0, None, None, 0.0)),
         (LLMUsage(M, 0, server_tool_calls={"web_search": 0}), PLAIN, (2.0, None, None, 0.0)),
     ],
 )
@@ -107,6 +109,14 @@ def test_each_bucket_has_its_price(
             PLAIN,
             2.0,
             ("price of audio tokens in prompt_tokens_details",),
+        ),
+        (
+            LLMUsage(
+                M, 0, raw={"promptTokensDetails": [{"modality": "AUDIO"}, {"modality": "TEXT"}]}
+            ),
+            PLAIN,
+            2.0,
+            ("price of AUDIO tokens in promptTokensDetails",),
         ),
         (LLMUsage(M, 1, provenance="partial"), PLAIN, 2.00001, ("the rest of the reply",)),
     ],

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from .folding import is_json_object
 from .history import NO_RESULT, Log
 from .types import (
     Adaptation,
@@ -64,7 +65,7 @@ def _substitute(part: Part) -> Part | None:
         return TextPart(part.transcript)
     if type(part) is PartDelta and part.kind == "text":
         return TextPart(part.text)
-    if type(part) is ToolCall:
+    if type(part) is ToolCall and (part.kind == "custom" or not is_json_object(part.arguments)):
         key = "input" if part.kind == "custom" else "INVALID_JSON"
         arguments = json.dumps({key: part.arguments}, ensure_ascii=False, separators=(",", ":"))
         function = replace(part.function, arguments=arguments)

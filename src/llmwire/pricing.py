@@ -186,7 +186,9 @@ class _Bill:
         if tokens is not None or usage.input_total is None:
             return self.amount("input", tokens, price)
         rest = max(0, usage.input_total - (usage.cache_read or 0) - (usage.cache_write or 0))
-        if usage.cache_read is None and rest and cached not in (None, price):
+        # Google leaves zeros out of its counts, so there an absent one is known.
+        silent = usage.cache_read is None and "promptTokenCount" not in (usage.raw or {})
+        if silent and rest and cached not in (None, price):
             self.missing.append("cache read tokens")
             if cached is not None and price is not None:
                 self.extra += rest * min(cached, price) / 1_000_000
@@ -223,6 +225,10 @@ class _Bill:
         return known
 
 
+_READ_AS_TEXT = ("IMAGE", "VIDEO", "DOCUMENT", "MODALITY_UNSPECIFIED")
+"""What Gemini charges as it does text; sound, and what it says in other forms, costs more."""
+
+
 def _beyond(usage: LLMUsage) -> Iterator[str]:
     """What costs more than the tokens of the buckets: only raises the sum."""
     for name, count in (usage.server_tool_calls or {}).items():
@@ -240,6 +246,11 @@ def _beyond(usage: LLMUsage) -> Iterator[str]:
         details = raw.get(name)
         if isinstance(details, dict) and details.get("audio_tokens"):
             yield f"price of audio tokens in {name}"
+    for name, ordinary in (("promptTokensDetails", _READ_AS_TEXT), ("candidatesTokensDetails", ())):
+        kinds = raw.get(name)
+        for kind in kinds if isinstance(kinds, list) else ():
+            if isinstance(kind, dict) and kind.get("modality", "TEXT") not in ("TEXT", *ordinary):
+                yield f"price of {kind['modality']} tokens in {name}"
 
 
 def reported_cost(usage: LLMUsage) -> float | None:
