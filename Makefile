@@ -10,7 +10,7 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 OVER_HTTP := tests/test_clients.py tests/test_defects.py tests/testing tests/cli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients check lint types docs fuzz simulate golden bench bench-peers clean
+.PHONY: help demo test test-clients check lint types docs fuzz simulate interop golden bench bench-peers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ fuzz: $(VENV)/.developed ## broken bytes for every decoder: make fuzz ARGS="--se
 simulate: $(VENV)/.developed ## calls through bad weather, on a virtual clock
 	@$(BIN)/python -m llmwire.testing.simulation $(ARGS)
 
+interop: $(VENV)/.developed ## servers and clients that others wrote, with a table of what passed
+	@$(BIN)/python -m interop $(ARGS)
+
 docs: $(VENV)/.developed ## rewrite the generated parts of the documents
 	@$(BIN)/python scripts/generated_docs.py
 
@@ -58,7 +61,7 @@ bench-peers: $(VENV)/.developed ## the same beside other libraries; rewrites doc
 	@$(BIN)/python -m bench --all --write $(ARGS)
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .interop .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml

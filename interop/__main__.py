@@ -1,35 +1,62 @@
-"""Runs everything, or what is named: `python -m interop llamacpp`."""
+"""llmwire with servers and clients of others: `python -m interop [llamacpp aimock ...]`.
+
+Prints a table. Exit code 1 if anything failed; 2 if something could not be run, 0 with --missing-ok.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 
-from . import aimock, litellm, llamacpp
+from . import aimock, litellm, llamacpp, sdks
 from .checks import run
+from .install import NotHere
 from .table import Result, render, summary
 
-SERVERS = {"llamacpp": llamacpp, "aimock": aimock, "litellm": litellm}
+Run = Callable[[], Iterator[Result]]
 
 
-def _as_client(server: str, make: Callable[..., object]) -> list[Result]:
-    return []
+def _against(module: object) -> Run:
+    def results() -> Iterator[Result]:
+        with module.peers() as peers:  # type: ignore[attr-defined]
+            for peer in peers:
+                yield from asyncio.run(run(peer))
+
+    return results
+
+
+WHAT: dict[str, Run] = {
+    "llamacpp": _against(llamacpp),
+    "aimock": _against(aimock),
+    "litellm": _against(litellm),
+    "python": sdks.python_clients,
+    "node": sdks.node_clients,
+}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="interop")
-    parser.add_argument("what", nargs="*")
+    parser = argparse.ArgumentParser(prog="python -m interop", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=[[], *WHAT], help="all, if none is named")
+    parser.add_argument("--missing-ok", action="store_true", help="exit 0 if all that ran passed")
     arguments = parser.parse_args()
+    named = arguments.what or list(WHAT)
     results: list[Result] = []
-    for name in arguments.what:
-        with SERVERS[name].peers() as peers:
-            for peer in peers:
-                results += asyncio.run(run(peer))
-    print(render(results))
-    print(summary(results))
-    return 0
+    for name in named:
+        begun = time.monotonic()
+        print(f"{name} …", flush=True)
+        try:
+            results += WHAT[name]()
+        except NotHere as e:
+            results.append(Result(name, "", "", "all", "not run", str(e)))
+        print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
+    print(f"\n{render(results)}\n\n{summary(results)}")
+    outcomes = {result.outcome for result in results}
+    if "failed" in outcomes:
+        return 1
+    return 2 if "not run" in outcomes and not arguments.missing_ok else 0
 
 
 if __name__ == "__main__":

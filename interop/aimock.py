@@ -43,6 +43,13 @@ FIXTURES: list[dict[str, Any]] = [
             "toolCalls": [{"name": "get_weather", "arguments": json.dumps(ARGUMENTS)}],
         },
     },
+    {
+        "match": {"toolName": "fill_in"},
+        "response": {
+            "toolCalls": [{"name": "fill_in", "arguments": '{"field_0": "cut o'}],
+            "finishReason": "length",
+        },
+    },
     {"match": {"userMessage": "Think"}, "response": {"content": HELLO, "reasoning": THOUGHT}},
     {
         "match": {"userMessage": "Go on"},
@@ -70,12 +77,17 @@ BASES = {
 NO_LIMITS = "a mock writes what its fixture says, whatever limits it is given"
 LACKS = {
     "stop": NO_LIMITS,
-    "cut call": NO_LIMITS,
     "cancel": "its replies are over at once",
     "counting": "it has no endpoint that counts, and its usage is the fixture's",
 }
 LACKS_BY_WIRE = {
     "openai-responses": {"length": "it says `incomplete` without incomplete_details"},
+    "gemini": {"cut call": "it says {} in place of arguments that are no JSON"},
+    "ollama": {
+        "cut call": "it says {} in place of arguments that are no JSON",
+        "length": "it says `stop` whatever its fixture says",
+        "thinking": "it says `reasoning_content`, which is `thinking` at Ollama's",
+    },
 }
 
 
@@ -99,6 +111,9 @@ def peers() -> Iterator[list[Peer]]:
                 ANSWERS,
                 lacks=LACKS | LACKS_BY_WIRE.get(wire, {}),
                 counts_by="probe",
+                usage=wire != "ollama",
+                # No word of Gemini's, which says STOP there.
+                stops_for_calls="other" if wire == "gemini" else "tool_calls",
             )
             for wire in BASES
             if wire in ADAPTERS

@@ -22,7 +22,7 @@ from llmwire import (
     accumulate,
 )
 from llmwire.parts import ReasoningPart
-from llmwire.types import ToolCall
+from llmwire.types import StopReason, ToolCall
 
 from .table import Result
 
@@ -94,6 +94,7 @@ class Peer:
     counts_by: str = "endpoint"
     counts_exactly: bool = True
     """Whether its count is what it reports as usage."""
+    stops_for_calls: StopReason = "tool_calls"
     usage: bool = True
     """Whether the server reports usage that means something."""
     idle: Callable[[], Awaitable[bool]] | None = None
@@ -166,8 +167,7 @@ async def _tools(call: Call, streamed: bool) -> None:
         assert len(calls) == 1, f"tool_choice {choice}: calls {calls}, text {reply.text!r}"
         assert calls[0].name == "get_weather"
         assert calls[0].parsed == call.answers.call, f"arguments {calls[0].arguments!r}"
-        # Some wires say that the model called; some that it stopped.
-        stopped(reply, "tool_calls")
+        stopped(reply, call.peer.stops_for_calls)
     result = LLMMessage("tool", "cold", tool_call_id=calls[0].id, name="get_weather")
     reply = await call([ask, reply.message, result], streamed, tools=[WEATHER])
     matches(call.answers.after_tool, reply.text)

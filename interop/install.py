@@ -21,6 +21,8 @@ HERE = Path(__file__).parent
 FOLDER = HERE.parent / ".interop"
 INSTALL_SECONDS = 900
 START_SECONDS = 120
+KEPT = ("PATH", "LANG", "HOME", "TMPDIR", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+"""What a server sees of our environment: no key and no proxy."""
 
 
 class NotHere(Exception):
@@ -86,12 +88,11 @@ def running(
 ) -> Iterator[None]:
     """A server that answers at `url` while the context lasts. Raises `NotHere` if it does not.
 
-    What it prints goes to a file in `.interop/`. Its environment has nothing of ours but the path
-    and what is given: no key and no proxy gets in.
+    What it prints goes to a file in `.interop/`. Of our environment it sees what `KEPT` names.
     """
     FOLDER.mkdir(exist_ok=True)
     log = FOLDER / f"{name}.log"
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "HOME", "TMPDIR")}
+    kept = {k: v for k, v in os.environ.items() if k in KEPT}
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,

@@ -73,7 +73,11 @@ NOT_THERE: dict[tuple[str, str, str], str] = {
     ("openai-responses", "gemini", "cut call"): CLOSED,
     ("anthropic", "gemini", "cut call"): CLOSED,
     ("reasoning", "gemini", "cut call"): CLOSED,
-    ("gemini", "openai", "cut call"): "LiteLLM breaks at a call of Gemini's that has no arguments yet",
+    (
+        "gemini",
+        "openai",
+        "cut call",
+    ): "LiteLLM breaks at a call of Gemini's that has no arguments yet",
     ("gemini", "openai-responses", "cut call"): (
         "LiteLLM breaks at a call of Gemini's that has no arguments yet"
     ),

@@ -25,9 +25,28 @@ class Result(NamedTuple):
     detail: str = ""
 
 
+CHECKS = (
+    "whole",
+    "streamed",
+    "tools",
+    "tools streamed",
+    "thinking",
+    "stop",
+    "length",
+    "counting",
+    "cancel",
+    "cut call",
+    "errors",
+)
+
+
+def _place(check: str) -> tuple[int, str]:
+    return (CHECKS.index(check) if check in CHECKS else len(CHECKS), check)
+
+
 def render(results: Sequence[Result]) -> str:
     """The table: a row for each pair and wire, a column for each check."""
-    checks = list(dict.fromkeys(r.check for r in results))
+    checks = sorted({r.check for r in results}, key=_place)
     rows: dict[tuple[str, str, str], dict[str, Result]] = {}
     for result in results:
         rows.setdefault((result.client, result.server, result.wire), {})[result.check] = result

@@ -345,7 +345,7 @@ SOUND = AudioPart(BytesSource(b"RIFF", "audio/wav"))
         (LLMMessage("assistant", [SOUND]), "messages[1].parts[0]"),
         (LLMMessage("assistant", [OpaquePart("x")]), "messages[1].parts[0]"),
         (LLMMessage("assistant", [CompactionPart("sum")]), "messages[1].parts[0]"),
-        (LLMMessage("tool", [TextPart("lost")]), "messages[1]"),
+        (LLMMessage("tool"), "messages[1]"),
         (
             LLMMessage("tool", parts=[ToolResultPart("c", (FILE,))]),
             "messages[1].parts[0].content[0]",
