@@ -71,8 +71,14 @@ BASES = {
     "openai-responses": "/v1",
     "anthropic": "",
     "gemini": "",
-    "bedrock": "",
+    "bedrock-converse": "",
+    "bedrock-anthropic": "",
     "ollama": "",
+}
+MODELS = {
+    "anthropic": "claude-sonnet-4-6",
+    "bedrock-converse": "anthropic.claude-sonnet-4-6",
+    "bedrock-anthropic": "anthropic.claude-sonnet-4-6",
 }
 NO_LIMITS = "a mock writes what its fixture says, whatever limits it is given"
 LACKS = {
@@ -83,6 +89,10 @@ LACKS = {
 LACKS_BY_WIRE = {
     "openai-responses": {"length": "it says `incomplete` without incomplete_details"},
     "gemini": {"cut call": "it says {} in place of arguments that are no JSON"},
+    "bedrock-anthropic": dict.fromkeys(
+        ("streamed", "tools streamed", "thinking", "length", "cut call"),
+        "its frames hold the event itself, which Bedrock sends as base64 in `bytes`",
+    ),
     "ollama": {
         "cut call": "it says {} in place of arguments that are no JSON",
         "length": "it says `stop` whatever its fixture says",
@@ -106,8 +116,8 @@ def peers() -> Iterator[list[Peer]]:
             Peer(
                 "aimock",
                 wire,
-                ProviderConfig("aimock", url + BASES[wire], "", wire),
-                "claude-sonnet-4-6" if wire == "anthropic" else "mock",
+                ProviderConfig("aimock", url + BASES[wire], "", wire, region="us-east-1"),
+                MODELS.get(wire, "mock"),
                 ANSWERS,
                 lacks=LACKS | LACKS_BY_WIRE.get(wire, {}),
                 counts_by="probe",
