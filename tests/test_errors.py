@@ -100,7 +100,7 @@ FULL: dict[str, Any] = {
 }  # fmt: skip
 DETAILS: dict[str, Any] = {
     "path": "messages[0]", "kind": "tls", "clock": "idle", "seconds": 3.0, "bytes_received": 5,
-    "keepalives": 2, "limit": 10, "requested": 12, "offset": 7,
+    "keepalives": 2, "limit": 10, "requested": 12, "offset": 7, "text": "{", "reason": "empty",
 }  # fmt: skip
 
 

@@ -575,3 +575,34 @@ def test_what_is_no_message_is_refused_beside_what_is_known() -> None:
             backend._request(model("openai"), [*messages, said(), bad], False, {})
     plain = backend._request(model("openai"), [*messages, said(), "text"], False, {})
     assert plain.messages[-1] == user("text")
+
+
+@pytest.mark.parametrize("wire", REMEMBERING)
+@pytest.mark.parametrize("place", ["a part", "a message", "a part inside a result", "none"])
+@pytest.mark.parametrize("late", [False, True])
+def test_marks_for_caching_in_what_is_remembered_still_count(
+    wire: str, place: str, late: bool
+) -> None:
+    """Nothing of a remembered history is looked at again, but whether it had a mark is known."""
+    marked = {
+        "a part": LLMMessage("user", [TextPart("look", cache="5m")]),
+        "a message": LLMMessage("user", "look", cache="5m"),
+        "a part inside a result": LLMMessage(
+            "tool", [TextPart("seen", cache="5m")], tool_call_id="call00001"
+        ),
+        "none": LLMMessage("user", "look"),
+    }[place]
+    asked = ToolCall("call00001", FunctionCall("weather", "{}"))
+    turns = [LLMMessage("user", "hi"), LLMMessage("assistant", tool_calls=[asked]), marked]
+    for i in range(40):
+        turns += [LLMMessage("assistant", f"a{i}"), LLMMessage("user", f"q{i}")]
+    if late:
+        turns = turns[3:] + turns[:3] + turns[3:]
+    memory, adapter, ours = Memory(), ADAPTERS[wire], provider(wire)
+    assert isinstance(adapter, Remembering)
+    for count in (len(turns) - 10, len(turns) - 8, len(turns) - 2, len(turns)):
+        request = LLMRequest(model=model(wire), messages=tuple(turns[:count]), tools=TOOLS)
+        fresh = adapter.prepare_request(request, ours)
+        known = adapter.prepare_next(request, ours, memory)
+        assert (known.body, known.adaptations) == (fresh.body, fresh.adaptations)
+    assert len(memory)

@@ -17,11 +17,12 @@ from msgspec.structs import replace
 from llmwire.adapters import ADAPTERS
 from llmwire.adapters.base import PreparedRequest
 from llmwire.adapters.openai.encode import clamp_level
+from llmwire.backend import GenericBackend
 from llmwire.config import THINKING_LEVELS, Dialect, ModelConfig, ProviderConfig
-from llmwire.errors import ConfigError, IncompleteStreamError
+from llmwire.errors import ConfigError, IncompleteStreamError, UnsupportedError
 from llmwire.history import BRIDGE
 from llmwire.providers import PROVIDERS, dialect_of
-from llmwire.request import LLMRequest
+from llmwire.request import LLMRequest, OutputFormat
 from llmwire.types import (
     AvailableFunction,
     AvailableTool,
@@ -474,6 +475,60 @@ SHOWS["body"] = _body
 @shows
 def prompt_cache_key(row: ProviderConfig, value: bool) -> None:
     assert body(row, cache_key="k")["prompt_cache_key"] == "k"
+
+
+@shows
+def affinity_header(row: ProviderConfig, value: str) -> None:
+    assert prepared(row, cache_key="k").headers[value] == "k"
+
+
+@shows
+def cache_marks(row: ProviderConfig, value: str) -> None:
+    marked = LLMMessage("user", [TextPart("Hi", cache="default")])
+    content = said(row, marked)[0]["content"]
+    assert content == [{"type": "text", "text": "Hi", value: {"type": "ephemeral"}}]
+
+
+@shows
+def store(row: ProviderConfig, value: bool) -> None:
+    assert body(row, store=True)["store"] is value
+
+
+@shows
+def json_schema(row: ProviderConfig, value: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"minLength": 1, "type": "string"}}}
+    found = body(row, output=OutputFormat(schema))
+    form = found["response_format"]
+    if value == "json_object":
+        assert form == {"type": "json_object"}
+        assert json.dumps(schema, separators=(",", ":")) in found["messages"][0]["content"]
+    elif value == "closed":
+        assert form["json_schema"]["schema"] == {**schema, "additionalProperties": False}
+    else:
+        assert form["json_schema"]["schema"] == schema
+
+
+@shows
+def max_image_bytes(row: ProviderConfig, value: int) -> None:
+    large = ImagePart(BytesSource(b"x" * (value + 1), "image/png"))
+    request = LLMRequest(model=ModelConfig("m"), messages=(LLMMessage("user", [large]),))
+    try:
+        GenericBackend(provider=row).prepare(request)
+    except UnsupportedError as e:
+        assert e.path == "messages[0].parts[0]"
+    else:
+        raise AssertionError("it was taken")
+
+
+@shows
+def max_request_bytes(row: ProviderConfig, value: int) -> None:
+    large = LLMMessage("user", "x" * value)
+    try:
+        GenericBackend(provider=row).prepare(LLMRequest(model=ModelConfig("m"), messages=(large,)))
+    except UnsupportedError as e:
+        assert e.path == "messages"
+    else:
+        raise AssertionError("it was taken")
 
 
 @shows

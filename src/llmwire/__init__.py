@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .adapters.vertex import VertexAnthropicAdapter as VertexAnthropicAdapter
     from .backend import GenericBackend as GenericBackend
     from .backend import TokenCount as TokenCount
+    from .caching import CacheBreak as CacheBreak
+    from .caching import explain_cache as explain_cache
     from .config import Dialect as Dialect
     from .config import ModelConfig as ModelConfig
     from .config import ModelInfo as ModelInfo
@@ -39,7 +41,11 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .config import Timeouts as Timeouts
     from .connection import Connection as Connection
     from .connection import connect as connect
+    from .content import audio as audio
+    from .content import file as file
+    from .content import image as image
     from .error_builder import BackendErrorBuilder as BackendErrorBuilder
+    from .errors import ArgumentsError as ArgumentsError
     from .errors import AuthenticationError as AuthenticationError
     from .errors import BackendError as BackendError
     from .errors import ConfigError as ConfigError
@@ -52,6 +58,7 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .errors import InvalidRequestError as InvalidRequestError
     from .errors import ModelNotFoundError as ModelNotFoundError
     from .errors import NotFoundError as NotFoundError
+    from .errors import OutputError as OutputError
     from .errors import OverloadedError as OverloadedError
     from .errors import PayloadSummary as PayloadSummary
     from .errors import PermissionDeniedError as PermissionDeniedError
@@ -69,8 +76,11 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .history import merge_consecutive_user_messages as merge_consecutive_user_messages
     from .providers import PROVIDERS as PROVIDERS
     from .request import LLMRequest as LLMRequest
+    from .request import OutputFormat as OutputFormat
     from .retry import RetryPolicy as RetryPolicy
     from .stream import ReplyStream as ReplyStream
+    from .tools import FunctionTool as FunctionTool
+    from .tools import tool as tool
     from .transport import Transport as Transport
     from .transport import TransportResponse as TransportResponse
     from .types import Adaptation as Adaptation
@@ -117,21 +127,24 @@ _PLACES = {
     "adapters.responses": "ResponsesAdapter",
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
+    "caching": "CacheBreak explain_cache",
     "config": "Dialect ModelConfig ModelInfo ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
+    "content": "audio file image",
     "error_builder": "BackendErrorBuilder",
-    "errors": "AuthenticationError BackendError ConfigError ConflictError ContentFilterError "
+    "errors": "ArgumentsError AuthenticationError BackendError ConfigError ConflictError ContentFilterError "
     "ContextTooLongError DecodeError HistoryRejectedError IncompleteStreamError "
-    "InvalidRequestError ModelNotFoundError NotFoundError OverloadedError PayloadSummary "
+    "InvalidRequestError ModelNotFoundError NotFoundError OutputError OverloadedError PayloadSummary "
     "PermissionDeniedError QuotaError RateLimitError RequestTooLargeError ServerError "
     "StatusError StreamError TimeoutError_ TransportError UnsupportedError",
     "fallback": "Fallback",
     "gate": "RateLimits",
     "history": "merge_consecutive_user_messages",
     "providers": "PROVIDERS",
-    "request": "LLMRequest",
+    "request": "LLMRequest OutputFormat",
     "retry": "RetryPolicy",
     "stream": "ReplyStream",
+    "tools": "FunctionTool tool",
     "transport": "Transport TransportResponse",
     "types": "Adaptation AudioPart AvailableFunction AvailableTool BytesSource CompactionPart "
     "FilePart FileSource FunctionCall ImagePart IncompleteToolCall LLMChunk LLMMessage LLMUsage "

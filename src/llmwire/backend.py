@@ -14,13 +14,17 @@ from .adapters.base import Headers, PreparedRequest, Remembering, TokenCounter
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
 from .clocks import Watch
 from .config import ModelConfig, ModelInfo, ProviderConfig, ThinkingLevel, Timeouts
-from .errors import ConfigError, DecodeError, NotFoundError, UnsupportedError
+from .errors import ConfigError, DecodeError, NotFoundError, OutputError, UnsupportedError
 from .gate import RateGate, RateLimits
 from .listing import list_models
+from .media import check_body, check_content
 from .memory import Memory
+from .output import output_format
+from .providers import dialect_of
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
+from .tools import FunctionTool, definitions_of
 from .transport import HTTPTransport, Transport, TransportResponse, transport_for
 from .types import JSON, AvailableTool, LLMChunk, LLMMessage, Retry, StrToolChoice
 
@@ -52,11 +56,11 @@ class CallOptions(TypedDict, total=False):
 
     temperature: float | None
     """None: the model's own default."""
-    tools: Sequence[AvailableTool] | None
-    """What the model may call."""
+    tools: Sequence[AvailableTool | FunctionTool[..., Any]] | None
+    """What the model may call; `llmwire.tool` makes one of a function."""
     max_tokens: int | None
     """The most tokens to write, reasoning included. None: the model's or the wire's own limit."""
-    tool_choice: StrToolChoice | AvailableTool | None
+    tool_choice: StrToolChoice | AvailableTool | FunctionTool[..., Any] | None
     """`auto`, `none`, `any` or `required` (some tool), or one tool. Not sent without tools."""
     extra_headers: Mapping[str, str] | None
     """Replace ours (and the provider's) of the same name, whatever its case."""
@@ -74,6 +78,15 @@ class CallOptions(TypedDict, total=False):
     """For repeatable sampling, where the provider tries."""
     parallel_tool_calls: bool | None
     """False: at most one call a turn. None: the provider's default."""
+    output: Any
+    """What the text is to be: a type (msgspec Struct, dataclass, TypedDict, pydantic model,
+    `list[...]` and others), a JSON Schema, or `"json"` for any object. The value is `reply.output`."""
+    cache_key: str | None
+    """Calls with the same key share a cached prefix, where the wire has such a key."""
+    previous_response_id: str | None
+    """Go on from a reply that the provider stored, with new messages only (Responses)."""
+    store: bool | None
+    """Whether the provider may store the reply. None: no, where the wire can say so."""
     extra_body: Mapping[str, JSON] | None
     """Merged over the request body's top level, unchecked."""
 
@@ -168,6 +181,7 @@ class GenericBackend:
         """One whole reply.
 
         Raises the errors of `llmwire.errors`; before any I/O for what is wrong with the call.
+        With `output=`, the value is in the reply's `output`, or it is an `OutputError`.
         """
         return await self._reply(model, messages, False, options).whole()
 
@@ -209,7 +223,10 @@ class GenericBackend:
                 except NotFoundError:
                     pass  # a compatible server without the endpoint
         probe: CallOptions = {**options, "max_tokens": PROBE_TOKENS, "thinking": "off"}
-        reply = await self.complete(model=model, messages=messages, **probe)
+        try:
+            reply = await self.complete(model=model, messages=messages, **probe)
+        except OutputError as e:  # so few tokens are no whole value, but they were counted
+            reply = e.partial or LLMChunk()
         if reply.usage is None or reply.usage.input_total is None:
             raise DecodeError(
                 "the provider reported no usage, so the tokens can't be counted",
@@ -233,6 +250,8 @@ class GenericBackend:
 
     def prepare(self, request: LLMRequest) -> PreparedRequest:
         """The request as it would be sent, without credentials. Does no I/O."""
+        dialect = dialect_of(self.provider)
+        check_content(request.messages, dialect.max_image_bytes, dialect.max_file_bytes)
         try:
             if self._remembering is not None:
                 prepared = self._remembering.prepare_next(request, self.provider, self._memory)
@@ -242,6 +261,7 @@ class GenericBackend:
             raise UnsupportedError(f"the request can't be written as JSON: {e}") from None
         if not prepared.base_url:
             raise ConfigError(f"provider {self.provider.name!r} has no api_base")
+        check_body(prepared.body, dialect.max_request_bytes)
         return prepared
 
     async def authorized(
@@ -311,14 +331,14 @@ class GenericBackend:
             raise TypeError(f"unexpected argument {', '.join(sorted(unknown))}")
         if isinstance(model, str):
             model = ModelConfig(model, self.provider.name)
-        temperature = options.get("temperature")
+        temperature, choice = options.get("temperature"), options.get("tool_choice")
         return LLMRequest(
             model=model,
             messages=_checked(messages, self._memory),
             temperature=model.temperature if temperature is None else temperature,
-            tools=tuple(options.get("tools") or ()),
+            tools=definitions_of(options.get("tools") or ()),
             max_tokens=options.get("max_tokens"),
-            tool_choice=options.get("tool_choice"),
+            tool_choice=choice.definition if isinstance(choice, FunctionTool) else choice,
             stream=stream,
             thinking=options.get("thinking") or model.thinking,
             top_p=options.get("top_p"),
@@ -327,6 +347,10 @@ class GenericBackend:
             seed=options.get("seed"),
             parallel_tool_calls=options.get("parallel_tool_calls"),
             metadata=dict(options.get("metadata") or {}),
+            output=output_format(options.get("output")),
+            cache_key=options.get("cache_key"),
+            previous_response_id=options.get("previous_response_id"),
+            store=options.get("store"),
             extra_body=dict(options.get("extra_body") or {}),
         )
 
@@ -354,6 +378,9 @@ class _CountStream(ReplyStream):
     def _parse_document(self, response: TransportResponse, body: bytes) -> LLMChunk:
         self._tokens = self._counter.parse_count(body, self._request)
         return LLMChunk()
+
+    def _finished(self, whole: LLMChunk) -> LLMChunk:
+        return whole
 
 
 def _headers_of(options: CallOptions) -> Mapping[str, str]:

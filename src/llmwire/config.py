@@ -112,6 +112,33 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     context_length_exceeded_behavior (Fireworks: an error instead of a silent cut). A call's
     extra_body goes over it."""
 
+    # Structured output, on every wire
+    json_schema: Literal["strict", "closed", "plain", "json_object", "prompt"] | None = None
+    """How the server holds a reply to a JSON Schema. `strict`: as its vendor's own API does
+    (OpenAI's strict mode, which imitators take too; Anthropic's). `closed`: any schema whose
+    objects are closed (Mistral). `plain`: any schema (vLLM, llama.cpp, Ollama). `json_object`: it
+    only knows a mode for any JSON (DeepSeek, Z.ai, Qwen, MiniMax), so the prompt has the schema.
+    `prompt`: not even that. None: strict, but for models known to lack it."""
+
+    # Prompt caching
+    prompt_cache_key: bool = False
+    """Whether the body takes prompt_cache_key (OpenAI, Azure, Mistral, Fireworks)."""
+    affinity_header: str = ""
+    """A header that gets the cache key too, so that calls with it meet on one machine (Mistral)."""
+    cache_marks: Literal["breakpoint", "cache_control"] | None = None
+    """How parts of a chat are marked as worth caching: prompt_cache_breakpoint, or Anthropic's
+    cache_control (OpenRouter, Qwen). None: by model, GPT-5.6 and later; others cache by themselves."""
+    store: bool = False
+    """Whether the service can store replies of this wire (OpenAI); else `store` is dropped."""
+
+    # Sizes, on every wire: what is larger is refused here, with its place, before it is sent
+    max_image_bytes: int | None = None
+    """The largest image inside a request, in bytes before base64. Anthropic: 10 MiB of base64."""
+    max_file_bytes: int | None = None
+    """The largest document or sound inside a request, in bytes before base64. Bedrock: 4.5 MB."""
+    max_request_bytes: int = 512 * 1024 * 1024
+    """The largest body. Anthropic: 32 MB. By default a bound that only stops mistakes."""
+
     # Chat Completions: the history
     merge_user_messages: bool = False
     """Perplexity, and chat templates of Mistral, Gemma, Llama 2, want strict alternation."""
@@ -149,8 +176,6 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     reasoning_summary: Literal["auto", "concise", "detailed"] | None = "auto"
     """Which summary of its reasoning the model is asked for when it thinks; None: none. OpenAI
     shows no reasoning otherwise."""
-    prompt_cache_key: bool = False
-    """Whether the body takes prompt_cache_key (OpenAI, Azure)."""
     hosted_custom_calls: bool = False
     """Whether calls of the server's own tools come as custom tool calls, under names that nobody
     offered (xAI's search on X). They are kept for the server and are no calls to run."""
@@ -177,7 +202,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     bearer: bool = False
     """Send the key as `Authorization: Bearer` instead of `x-api-key`."""
     prompt_cache: bool = True
-    """Put cache_control on the system prompt and on the last user block."""
+    """Put cache_control on the system prompt and on the last user block, unless the request marks
+    itself what is worth caching."""
     replay_unsigned_thinking: bool = False
     """Kimi's and DeepSeek's Messages endpoints want thinking back though it has no signature."""
     thinking_display: Literal["summarized", "omitted"] | None = "summarized"

@@ -24,7 +24,9 @@
      |   |                          has a twin here: StreamRateLimitError is a StreamError and a
      |   |                          RateLimitError
      |   \\- IncompleteStreamError   the bytes ended before the reply did
-     \\- DecodeError                 their bytes are not this format
+     |- DecodeError                 their bytes are not this format
+     \\- OutputError                 a whole reply, but not what `output=` asked for
+         \\- ArgumentsError          a whole tool call, but not what its function takes
 
 Classes answer `except`; the attributes `retryable`, `is_context_too_long`, `retry_after` answer
 questions. `partial` holds what had been received of the reply.
@@ -284,6 +286,28 @@ class DecodeError(BackendError):
     _details: ClassVar[tuple[str, ...]] = ("path", "offset")
     path: str = ""
     offset: int | None = None
+
+
+class OutputError(BackendError):
+    """The reply came whole, and is not what `output=` asked for.
+
+    `reason`: `mismatch` (what stands at `path` does not fit), `invalid_json`, `empty`, or the word
+    for why the reply stopped too early: `length`, `refusal`, `content_filter` and others of
+    `StopInfo`. `text` is the raw text; `partial` is the whole reply.
+    """
+
+    _details: ClassVar[tuple[str, ...]] = ("path", "text", "reason")
+    path: str = ""
+    text: str = ""
+    reason: str = "mismatch"
+
+
+class ArgumentsError(OutputError):
+    """A tool call's arguments are not what its function takes.
+
+    `path` and `text` are those of the arguments. The message is fit to be sent to the model as
+    the call's result.
+    """
 
 
 class StreamAuthenticationError(StreamError, AuthenticationError):

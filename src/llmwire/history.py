@@ -164,7 +164,7 @@ def _without_state(part: Part, log: Log, i: int, j: int) -> Part | None:
         return TextPart(part.text)
     if isinstance(part, TextPart) and part.citations:
         log.add("dropped", f"{path}.citations", f"citations issued by {origin}")
-        return TextPart(part.text)
+        return TextPart(part.text, cache=part.cache)
     return replace(part, native=None)
 
 
@@ -262,7 +262,7 @@ def merge_consecutive_user_messages(
             out += neighbours
             origins += range(at, at + len(neighbours))
         else:
-            out.append(new_message(USER, _merged(neighbours)))
+            out.append(new_message(USER, _merged(neighbours), cache=neighbours[-1].cache))
             origins.append(at)
         at += len(neighbours)
     return log.gives(out, origins)
@@ -280,7 +280,7 @@ def _merged(messages: list[LLMMessage]) -> tuple[Part, ...]:
 
     for message in messages:
         plain = [
-            type(p) is TextPart and not p.citations and p.native is None for p in message.parts
+            type(p) is TextPart and not (p.citations or p.native or p.cache) for p in message.parts
         ]
         if all(plain):
             texts.append(message.text)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from .caching import any_marked
 from .config import ProviderConfig
 from .errors import UnsupportedError
 from .fitting import ASSISTANT, NO_CALLS, TOOL, USER, Calls, Log, ReachesBack, grown, parts_of
@@ -73,6 +74,8 @@ class _History(NamedTuple):
     size: int
     plain: bool
     """Equal messages are written alike."""
+    marked: bool
+    """Something in it is marked for caching."""
 
     def begins(self, messages: tuple[Any, ...]) -> bool:
         count = len(self.messages)
@@ -119,6 +122,12 @@ class Memory:
         self._recognised = messages, known
         return len(known.messages)
 
+    def unmarked(self, messages: tuple[Any, ...]) -> int:
+        """How many messages at the beginning are known to have no mark for caching."""
+        count = self.recognised(messages)
+        seen = self._recognised
+        return 0 if not count or seen is None or seen[1].marked else count
+
     def find(self, key: Any, messages: Messages) -> Encoded:
         """What is known of how these messages begin, if an assistant's turn goes on from there;
         else `START`."""
@@ -144,8 +153,10 @@ class Memory:
         before = next((h for h in self._histories if h.encoded is instead_of), None)
         others = [known for known in self._histories if known is not before]
         plain = before is None or before.plain
-        plain = plain and _are_plain(messages[len(before.messages) if before else 0 :])
-        new = _History(key, messages, encoded, encoded.size, plain)
+        later = messages[len(before.messages) if before else 0 :]
+        plain = plain and _are_plain(later)
+        marked = any_marked(later) or (before is not None and before.marked)
+        new = _History(key, messages, encoded, encoded.size, plain, marked)
         kept: list[_History] = []
         by_end: dict[int, list[_History]] = {}
         room = self.most_bytes

@@ -87,7 +87,7 @@ def pair_tool_calls(messages: Sequence[LLMMessage], log: Log) -> list[LLMMessage
     origins: list[int] = []
     for i, message in enumerate(messages):
         if message.role is TOOL and rest[i]:
-            out.append(new_message(USER, tuple(rest[i])))
+            out.append(new_message(USER, tuple(rest[i]), cache=message.cache))
         elif rest[i] or not message.parts:
             out.append(with_parts(message, rest[i]))
         origins += [i] * (len(out) - len(origins))
@@ -162,7 +162,11 @@ def _as_results(message: LLMMessage) -> Sequence[Part]:
 
 def _orphan(result: ToolResultPart, original: Part, i: int, j: int, log: Log) -> list[Part]:
     """What the user says in place of a result that answers nothing."""
-    content = (TextPart(result.content),) if isinstance(result.content, str) else result.content
+    content = (
+        (TextPart(result.content, cache=result.cache),)
+        if isinstance(result.content, str)
+        else result.content
+    )
     parts: list[Part] = [p for p in content if not (type(p) is TextPart and not p.text)]
     path = log.path(original, i, j)
     for part in parts:
@@ -184,7 +188,7 @@ def _answers(
         if message.role is TOOL:
             yield at, with_parts(message, parts)
         else:
-            yield at, new_message(TOOL, tuple(parts))
+            yield at, new_message(TOOL, tuple(parts), cache=message.cache)
     for j, call in turn.calls.items():
         if call.id not in turn.answered:
             path = log.path(call, i, j)

@@ -31,6 +31,9 @@ _MISTRAL = Dialect(
     top_k=False,
     seed_field="random_seed",
     metadata=True,
+    json_schema="closed",
+    prompt_cache_key=True,
+    affinity_header="x-affinity",
     assistant_after_tool=True,
     prefill="prefix",
     tool_call_ids="mistral9",
@@ -71,6 +74,8 @@ PROVIDERS: dict[str, ProviderConfig] = {
                 reasoning_replay="none",
                 top_k=False,
                 metadata=True,
+                prompt_cache_key=True,
+                store=True,
                 tool_call_ids="openai40",
                 stream_end="done",
             ),
@@ -87,7 +92,9 @@ PROVIDERS: dict[str, ProviderConfig] = {
             "https://api.anthropic.com",
             "ANTHROPIC_API_KEY",
             "anthropic",
-            dialect=Dialect(),
+            # Images: as clients met it (kolega-code #354, 2026-07-28); the request: Anthropic's
+            # vision guide, read 2026-11-25.
+            dialect=Dialect(max_image_bytes=7_864_320, max_request_bytes=32 * 1024 * 1024),
         ),
         ProviderConfig("vertex-anthropic", "", "", "vertex-anthropic", dialect=Dialect()),
         ProviderConfig(
@@ -110,6 +117,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
                 max_tokens_field="max_completion_tokens",
                 efforts=("off", "minimal", "low", "medium", "high", "xhigh", "max"),
                 reasoning_control="reasoning",
+                cache_marks="cache_control",
                 sampling=True,
                 stream_end="done",
             ),
@@ -121,6 +129,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                json_schema="json_object",
                 efforts=("off", "low", "high", "max"),
                 reasoning_control="thinking_type",
                 thinking_default=True,
@@ -183,6 +192,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                json_schema="json_object",
                 tool_choices=("auto",),
                 reasoning_control="thinking_type",
                 thinking_default=True,
@@ -199,8 +209,10 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                json_schema="json_object",
                 tool_choices=("auto", "none", "named"),
                 reasoning_control="enable_thinking",
+                cache_marks="cache_control",
                 thinking_default=True,
                 thinking_extra={"preserve_thinking": True},
                 stream_end="done",
@@ -212,6 +224,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             "https://api.minimax.io/v1",
             "MINIMAX_API_KEY",
             dialect=Dialect(
+                json_schema="json_object",
                 max_tokens_field="max_completion_tokens",
                 developer_role=False,
                 tool_choices=("auto",),
@@ -240,6 +253,7 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                prompt_cache_key=True,
                 efforts=("off", "low", "medium", "high"),
                 body={"context_length_exceeded_behavior": "error"},  # not a silent cut
             ),
@@ -269,18 +283,21 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(
                 max_tokens_field="max_tokens",
                 developer_role=False,
+                json_schema="plain",
                 efforts=("off", "low", "medium", "high", "max"),
                 stream_end="done",
             ),
         ),
         ProviderConfig(
-            "llamacpp", "http://127.0.0.1:8080/v1", dialect=Dialect(developer_role=False)
+            "llamacpp",
+            "http://127.0.0.1:8080/v1",
+            dialect=Dialect(developer_role=False, json_schema="plain"),
         ),
         ProviderConfig(
             "vllm",
             "http://127.0.0.1:8000/v1",
             reasoning_field_name="reasoning",
-            dialect=Dialect(max_tokens_field="max_completion_tokens"),
+            dialect=Dialect(max_tokens_field="max_completion_tokens", json_schema="plain"),
         ),
         *clouds.ROWS,
         *hosts.ROWS,

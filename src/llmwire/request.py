@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from msgspec import Struct
 
@@ -17,6 +18,10 @@ class OutputFormat(Struct, frozen=True, omit_defaults=True):
     name: str = "output"
     strict: bool = True
     """Whether the provider is to hold the model to the schema, where it can."""
+    type: Any = None
+    """The Python type that the text becomes (see `output`). None: plain JSON values."""
+    wrapped: bool = False
+    """Whether the value is no object, so that it stands under the one key of one."""
 
 
 class LLMRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):

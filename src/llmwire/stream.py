@@ -31,6 +31,7 @@ from .errors import (
 )
 from .folding import close_open_parts
 from .intake import MAX_BODY_BYTES, Intake, too_large, with_origin
+from .output import finished
 from .request import LLMRequest, approx_chars
 from .transport import DirectResponse, Outgoing, TransportResponse
 from .types import IncompleteReason, LLMChunk, Retry
@@ -68,6 +69,7 @@ class ReplyStream:
         self._delivered = False  # ... and its only chunk was given away
         self._prepared: PreparedRequest | None = None
         self._clocks: Clocks | None = None
+        self._whole: LLMChunk | None = None  # the reply once it is whole, with its output
         self._failure: BaseException | None = None  # why the reply did not come to its end
         self._error: BackendError | None = None  # to be raised once the queue is empty
         self._retries: tuple[Retry, ...] = ()
@@ -82,6 +84,8 @@ class ReplyStream:
         Parts that are still open are closed, and a tool call that is not whole is an
         `IncompleteToolCall`.
         """
+        if self._whole is not None:
+            return self._whole
         if self._document is not None:
             return self._document
         return LLMChunk() if self._intake is None else self._intake.result()
@@ -327,6 +331,12 @@ class ReplyStream:
         self._backend.budget.earn()
         if self._backend.gate.wanted:
             self._backend.gate.answered()
+        if self._request.output is not None:
+            self._whole = self._finished(self.result)
+
+    def _finished(self, whole: LLMChunk) -> LLMChunk:
+        """The whole reply with what `output=` asked for. Raises `OutputError`."""
+        return finished(self._request, whole)
 
     def _drop_response(self) -> None:
         response, self._response = self._response, None

@@ -69,7 +69,7 @@ class _MessageMeta(msgspec.StructMeta):
     def __call__(
         cls,  # noqa: N805 - a metaclass
         role: Role | str,
-        content: str | Sequence[Part] | None = None,
+        content: str | Sequence[Part | str] | None = None,
         *,
         parts: Iterable[Part] = (),
         name: str | None = None,
@@ -84,16 +84,17 @@ class _MessageMeta(msgspec.StructMeta):
         out = list(parts)
         if reasoning_content is not None or reasoning_signature is not None:
             out.append(ReasoningPart(reasoning_content or "", signature=reasoning_signature))
-        if tool_call_id is not None:
-            if isinstance(content, str) or content is None:
-                result = content or ""
-            else:
-                result = tuple(content)  # type: ignore[assignment]
-            out.append(ToolResultPart(tool_call_id, result, name=name or ""))
-        elif isinstance(content, str):
-            out.append(TextPart(content))
+        said: list[Part] = []
+        result: Any = content or ""
+        if isinstance(content, str):
+            said.append(TextPart(content))
         elif content is not None:
-            out.extend(content)
+            said += (TextPart(p) if isinstance(p, str) else p for p in content)
+            result = tuple(said)
+        if tool_call_id is not None:
+            out.append(ToolResultPart(tool_call_id, result, name=name or ""))
+        else:
+            out += said
         if tool_calls is not None:
             out.extend(tool_calls)
         message: LLMMessage = super().__call__(role, tuple(out), name, cache)
@@ -103,10 +104,10 @@ class _MessageMeta(msgspec.StructMeta):
 class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_MessageMeta):
     """One turn: a role and its parts in order.
 
-    `LLMMessage("user", "Hello")` is the simple case; `content`, `reasoning_content`,
-    `reasoning_signature`, `tool_calls` and `tool_call_id` build parts (reasoning, then content,
-    then calls) and can be read back as views. With `tool_call_id` the content becomes a tool
-    result. `name` names the speaker, or on a tool message the tool.
+    `LLMMessage("user", "Hello")` is the simple case, a list of texts and parts the next.
+    `content`, `reasoning_content`, `reasoning_signature`, `tool_calls` and `tool_call_id` build
+    parts (reasoning, then content, then calls) and can be read back as views. With `tool_call_id`
+    the content becomes a tool result. `name` names the speaker, or on a tool message the tool.
 
     Raises `ValueError` for a role that does not exist.
     """
@@ -122,7 +123,7 @@ class LLMMessage(Struct, frozen=True, gc=False, omit_defaults=True, metaclass=_M
         def __init__(
             self,
             role: Role | str,
-            content: str | Sequence[Part] | None = None,
+            content: str | Sequence[Part | str] | None = None,
             *,
             parts: Iterable[Part] = (),
             name: str | None = None,

@@ -42,7 +42,11 @@ from llmwire.types import (
 
 CLIENT, SERVER = AnthropicAdapter(), AnthropicServer()
 PROVIDER = ProviderConfig(
-    "anthropic", "https://api.anthropic.com", "KEY", "anthropic", dialect=Dialect()
+    "anthropic",
+    "https://api.anthropic.com",
+    "KEY",
+    "anthropic",
+    dialect=Dialect(prompt_cache=False),
 )
 MODELS = (
     "claude-opus-5-5",

@@ -419,7 +419,11 @@ def test_tools_say_that_their_root_is_an_object() -> None:
             "description": "looks",
             "input_schema": {"type": "object", "properties": {}},
         },
-        {"name": "bare", "input_schema": {"type": "object"}, "strict": True},
+        {
+            "name": "bare",
+            "input_schema": {"type": "object", "properties": {}, "additionalProperties": False},
+            "strict": True,
+        },
         {
             "name": "half",
             "input_schema": {"type": "object", "properties": {"a": {}}, "required": None},

@@ -357,9 +357,9 @@ def test_const_becomes_an_enum() -> None:
         "properties": {
             "const": {"const": "a"},
             "b": {"anyOf": [{"const": 1}, {"items": {"const": None}}]},
-            "c": {"$ref": "#/$defs/d", "default": {"const": 2}},
+            "c": {"$ref": "#/$defs/d"},
         },
-        "$defs": {"d": {"const": True}},
+        "$defs": {"d": {"const": True, "default": {"const": 2}}},
     }
     said = config(model="offline", output=OutputFormat(schema))["responseJsonSchema"]
     assert said == {
@@ -367,12 +367,12 @@ def test_const_becomes_an_enum() -> None:
         "properties": {
             "const": {"enum": ["a"]},
             "b": {"anyOf": [{"enum": [1]}, {"items": {"enum": [None]}}]},
-            "c": {"$ref": "#/$defs/d", "default": {"const": 2}},
+            "c": {"$ref": "#/$defs/d"},
         },
-        "$defs": {"d": {"enum": [True]}},
+        "$defs": {"d": {"enum": [True], "description": '(default: {"const":2})'}},
     }
-    assert records(model="offline", output=OutputFormat(schema)) == [("output", "substituted")]
-    assert schema["$defs"] == {"d": {"const": True}}
+    assert records(model="offline", output=OutputFormat(schema)) == [("output.schema", "moved")]
+    assert schema["$defs"] == {"d": {"const": True, "default": {"const": 2}}}
 
 
 def test_extra_body() -> None:

@@ -251,7 +251,12 @@ def test_tools_are_built_by_field() -> None:
             "function": {
                 "name": "f",
                 "description": "d",
-                "parameters": {"type": "object"},
+                "parameters": {
+                    "type": "object",
+                    "properties": {},
+                    "required": [],
+                    "additionalProperties": False,
+                },
                 "strict": True,
             },
         },

@@ -29,7 +29,7 @@ from llmwire.errors import (
     ServerError,
     StreamError,
 )
-from llmwire.request import LLMRequest
+from llmwire.request import LLMRequest, OutputFormat
 from llmwire.types import (
     AudioPart,
     AvailableFunction,
@@ -104,7 +104,9 @@ def test_settings_are_heard_as_they_were_asked() -> None:
         "temperature": 0.5, "tools": (TOOL,), "max_tokens": 9, "tool_choice": TOOL, "stream": True,
         "thinking": "high", "top_p": 0.25, "top_k": 3, "stop": ("a", "b"), "seed": 7,
         "parallel_tool_calls": False, "metadata": {"k": "v"},
-        "extra_body": {"response_format": {"type": "json_object"}},
+        "extra_body": {"logprobs": True}, "output": OutputFormat({
+            "type": "object", "properties": {}, "required": [], "additionalProperties": False,
+        }, "form"),
     }  # fmt: skip
     got = heard(**asked)
     assert {k: getattr(got.request, k) for k in asked} == asked

@@ -41,7 +41,8 @@ ADAPTER = ADAPTERS["openai-responses"]
 OPENAI = PROVIDERS["openai-responses"]
 LOCAL = ProviderConfig("local", "http://127.0.0.1:1234/v1", api_style="openai-responses")
 HI = LLMMessage("user", "hi")
-WEATHER = AvailableTool(AvailableFunction("weather", "The weather", {"type": "object"}, True))
+NOTHING = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+WEATHER = AvailableTool(AvailableFunction("weather", "The weather", NOTHING, True))
 MATHS = AvailableTool(
     AvailableFunction("maths", format={"type": "grammar", "syntax": "lark", "definition": "x"}),
     "custom",
@@ -129,8 +130,26 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
     "seed": ({"seed": 0}, {"seed": None}, [("seed", "dropped")]),
     "metadata": ({"metadata": {"a": "b"}}, {"metadata": {"a": "b"}}, []),
     "a key for the cache": ({"cache_key": "k"}, {"prompt_cache_key": "k"}, []),
-    "any JSON": ({"output": OutputFormat()}, {"text": {"format": {"type": "json_object"}}}, []),
+    "any JSON": (
+        {"output": OutputFormat()},
+        {"text": {"format": {"type": "json_object"}}},
+        [("output", "added")],
+    ),
     "a schema": (
+        {"output": OutputFormat(NOTHING, "answer")},
+        {
+            "text": {
+                "format": {
+                    "type": "json_schema",
+                    "name": "answer",
+                    "schema": NOTHING,
+                    "strict": True,
+                }
+            }
+        },
+        [],
+    ),
+    "a schema with free keys": (
         {"output": OutputFormat({"type": "object"}, "answer")},
         {
             "text": {
@@ -138,11 +157,11 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
                     "type": "json_schema",
                     "name": "answer",
                     "schema": {"type": "object"},
-                    "strict": True,
+                    "strict": False,
                 }
             }
         },
-        [],
+        [("output.strict", "substituted")],
     ),
     "thinking": ({"thinking": "high"}, {"reasoning": {"effort": "high", "summary": "auto"}}, []),
     "thinking too little": (
@@ -211,7 +230,7 @@ TOOLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "tools": [
                 {"type": "function", "name": "weather", "description": "The weather",
-                 "parameters": {"type": "object"}, "strict": True},
+                 "parameters": NOTHING, "strict": True},
                 {"type": "function", "name": "now",
                  "parameters": {"type": "object", "properties": {}}, "strict": False},
             ]

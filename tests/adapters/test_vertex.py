@@ -128,7 +128,7 @@ def test_counting_has_an_address_of_its_own() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_one_half_says_the_other_hears(stream: bool) -> None:
     request = ask(stream=stream, max_tokens=50)
-    made = prepare(request)
+    made = prepare(request, dialect=Dialect(prompt_cache=False))
     assert SERVER.matches(made.method, made.endpoint)
     heard = SERVER.parse_request("POST", "/vertex" + made.endpoint, made.headers, made.body)
     assert heard.request == replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contract.cases import WIRES, model, provider, request
+from contract.cases import WIRES, provider, request
 from contract.support import heard
 from llmwire.types import FunctionCall, LLMMessage, ToolCall, ToolResultPart
 

@@ -133,6 +133,22 @@ def test_recorded_streams(exchange_id: str) -> None:
         assert_same(list(pieces), asked, ours)
 
 
+def test_a_thought_that_begins_without_a_word() -> None:
+    """Google puts thoughts between tags, and the tag that ends one where no mark says so."""
+    ours, asked = provider("openai"), request("openai", stream=True)
+    said = [
+        {"content": "a"},
+        {"content": "<thought>", "extra_content": {"google": {"thought": True}}},
+        {"content": "</thought>b"},
+        {"content": "c"},
+    ]
+    head = {"id": "r", "model": "m"}
+    events = [json.dumps({**head, "choices": [{"index": 0, "delta": d}]}) for d in said]
+    pieces = [b"data: %b\n\n" % e.encode() for e in events]
+    assert_same(pieces, asked, ours)
+    assert "".join(c.text for c in told(pieces, asked, ours, same)[0]) == "abc"
+
+
 LONG = {
     "text": LLMChunk(LLMMessage("assistant", "word " * 100), None, StopInfo("stop")),
     "reasoning": LLMChunk(

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmwire.config import ModelConfig
-from llmwire.request import LLMRequest
+from llmwire.output import instruction
+from llmwire.request import LLMRequest, OutputFormat
 from llmwire.testing import Reply, estimate_tokens, offline_count, offline_reply
 from llmwire.testing.schema import Hints, sample
 from llmwire.types import (
@@ -186,21 +187,25 @@ SHAPE = {
 }
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"response_format": {"type": "json_schema", "json_schema": {"schema": SHAPE}}},
-        {"output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SHAPE}}},
-    ],
-)
-def test_json_that_fits_the_asked_schema(body: dict[str, Any]) -> None:
-    assert json.loads(says("name is Ann, age 7", extra_body=body)) == {"name": "Ann", "age": 7}
+def test_json_that_fits_the_asked_schema() -> None:
+    form = OutputFormat(SHAPE)
+    assert json.loads(says("name is Ann, age 7", output=form)) == {"name": "Ann", "age": 7}
 
 
-def test_json_object_and_text_formats() -> None:
-    free = says("hi", extra_body={"response_format": {"type": "json_object"}})
-    assert "hi" in json.loads(free)["answer"]
-    assert says("hi", extra_body={"response_format": {"type": "text"}}) == says("hi")
+def test_json_that_the_prompt_asks_for() -> None:
+    """What a client says to a server without a schema mode."""
+    for words, expected in (
+        (instruction(SHAPE), {"name": "Ann", "age": 7}),
+        (f"Be brief.\n\n{instruction(SHAPE)}\n\nBe kind.", {"name": "Ann", "age": 7}),
+    ):
+        assert json.loads(says(LLMMessage("system", words), "name is Ann, age 7")) == expected
+    assert "hi" in json.loads(says(LLMMessage("system", instruction(None)), "hi"))["answer"]
+    broken = instruction({}).replace("{}", "{")
+    assert says(LLMMessage("system", broken), "hi").startswith("You asked")
+
+
+def test_any_json_object() -> None:
+    assert "hi" in json.loads(says("hi", output=OutputFormat()))["answer"]
 
 
 def test_usage_is_counted_as_documented() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import anthropic
 import openai
+import pydantic
 import pytest
 from mistralai.client import Mistral
 from mistralai.client.errors import MistralError
@@ -22,6 +23,21 @@ WEATHER_SCHEMA = {
     "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
     "required": ["city", "days"],
 }
+CLOSED_SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
+
+
+class Weather(pydantic.BaseModel):
+    """The weather in a city."""
+
+    city: str
+    days: int = pydantic.Field(ge=1, description="how many")
+
+
 FUNCTION = {"name": "get_weather", "description": "Weather", "parameters": WEATHER_SCHEMA}
 OPENAI_TOOLS: Any = [{"type": "function", "function": FUNCTION}]
 CLAUDE_TOOLS: Any = [{"name": "get_weather", "input_schema": WEATHER_SCHEMA}]
@@ -131,6 +147,21 @@ def test_openai_structured_output(gpt: openai.OpenAI) -> None:
         response_format=form,
     )
     assert json.loads(answer.choices[0].message.content or "") == {"city": "Oslo", "days": 2}
+
+
+def test_openai_parses_into_a_model(gpt: openai.OpenAI) -> None:
+    ask: Any = [{"role": "user", "content": "city=Oslo days=2"}]
+    answer = gpt.chat.completions.parse(model="offline", messages=ask, response_format=Weather)
+    assert answer.choices[0].message.parsed == Weather(city="Oslo", days=2)
+
+
+def test_openai_refuses_an_open_schema_in_strict_mode(gpt: openai.OpenAI) -> None:
+    form: Any = {"name": "weather", "strict": True, "schema": WEATHER_SCHEMA}
+    with pytest.raises(openai.BadRequestError, match="additionalProperties"):
+        gpt.chat.completions.create(
+            model="offline", messages=HI,
+            response_format={"type": "json_schema", "json_schema": form},
+        )  # fmt: skip
 
 
 def test_openai_models(gpt: openai.OpenAI) -> None:
@@ -303,10 +334,26 @@ def test_claude_structured_output(claude: anthropic.Anthropic) -> None:
         model=CLAUDE,
         max_tokens=100,
         messages=[{"role": "user", "content": "city=Oslo days=2"}],
-        output_config={"format": {"type": "json_schema", "schema": WEATHER_SCHEMA}},
+        output_config={"format": {"type": "json_schema", "schema": CLOSED_SCHEMA}},
     )
     block: Any = answer.content[0]
     assert json.loads(block.text) == {"city": "Oslo", "days": 2}
+
+
+def test_claude_parses_into_a_model(claude: anthropic.Anthropic) -> None:
+    ask: Any = [{"role": "user", "content": "city=Oslo days=2"}]
+    answer = claude.messages.parse(
+        model=CLAUDE, max_tokens=100, messages=ask, output_format=Weather
+    )
+    assert answer.parsed_output == Weather(city="Oslo", days=2)
+
+
+def test_claude_refuses_an_open_schema(claude: anthropic.Anthropic) -> None:
+    form: Any = {"type": "json_schema", "schema": WEATHER_SCHEMA}
+    with pytest.raises(anthropic.BadRequestError, match="additionalProperties"):
+        claude.messages.create(
+            model=CLAUDE, max_tokens=100, messages=HI, output_config={"format": form}
+        )
 
 
 def test_claude_cut_by_max_tokens(claude: anthropic.Anthropic) -> None:

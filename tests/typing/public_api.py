@@ -44,6 +44,7 @@ from llmwire import (
     VertexAnthropicAdapter,
     accumulate,
     merge_consecutive_user_messages,
+    tool,
 )
 
 provider = ProviderConfig(
@@ -54,12 +55,31 @@ provider = ProviderConfig(
     dialect=Dialect(max_tokens_field="max_tokens"),
 )
 model = ModelConfig("qwen3", "local", thinking="low", input_price=0.0, output_price=0.0)
-tool = AvailableTool(AvailableFunction("look_up", "Looks a word up.", {"type": "object"}))
+look_up = AvailableTool(AvailableFunction("look_up", "Looks a word up.", {"type": "object"}))
 picture = ImagePart(BytesSource(b"...", "image/png"), detail="low")
 messages = [
     LLMMessage("system", "Be brief."),
     LLMMessage("user", [TextPart("What is this?"), picture]),
 ]
+
+
+@tool
+def add(a: int, b: int = 0) -> int:
+    """Adds."""
+    return a + b
+
+
+@tool(name="wait", strict=True)
+async def wait_a_little(seconds: float) -> str:
+    return f"{seconds}"
+
+
+async def functions(call: ToolCall) -> None:
+    assert_type(add(1, b=2), int)
+    assert_type(add.run(call), int)
+    assert_type(await wait_a_little.run(call), str)
+    assert_type(add.definition, AvailableTool)
+    add("one")  # pyright: ignore[reportArgumentType]
 
 
 async def calls() -> None:
@@ -69,7 +89,7 @@ async def calls() -> None:
             model=model,
             messages=messages,
             temperature=0.2,
-            tools=[tool],
+            tools=[look_up, add],
             max_tokens=None,
             tool_choice="auto",
             extra_headers=None,
@@ -84,7 +104,7 @@ async def calls() -> None:
             assert_type(stream.result, LLMChunk)
         async for chunk in backend.complete_streaming(model=model, messages=messages):
             assert_type(chunk, LLMChunk)
-        tokens = await backend.count_tokens(model=model, messages=messages, tool_choice=tool)
+        tokens = await backend.count_tokens(model=model, messages=messages, tool_choice=look_up)
         assert_type(tokens, TokenCount)
         total: int = tokens
         print(total)

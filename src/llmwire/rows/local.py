@@ -19,11 +19,14 @@ ROWS = (
             developer_role=False,
             efforts=("off", "low", "medium", "high", "xhigh"),
             tool_choices=("auto", "none", "required"),
+            json_schema="plain",
         ),
     ),
     ProviderConfig(
         "sglang",
         "http://127.0.0.1:30000/v1",
-        dialect=Dialect(max_tokens_field="max_completion_tokens", developer_role=True),
+        dialect=Dialect(
+            max_tokens_field="max_completion_tokens", developer_role=True, json_schema="plain"
+        ),
     ),
 )

@@ -5,7 +5,7 @@
   its schema and take from the text what is obvious (`schema`). Several names are several calls.
 - After tool results it says what they were, unless the choice forces a call again.
 - With thinking on it thinks first, and signs it.
-- Asked for JSON (response_format, output_config.format, responseJsonSchema) it gives JSON that fits the schema.
+- Asked for JSON, by the wire's own mode or in words of ours, it gives JSON that fits the schema.
 - `stop` and `max_tokens` cut it, counted as `counting` says.
 
 The same request gets the same reply.
@@ -16,12 +16,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import Any
 
 from ..adapters.base import canonical_json
-from ..request import LLMRequest
+from ..output import instructed
+from ..request import LLMRequest, OutputFormat
 from ..types import (
-    JSON,
     AvailableTool,
     FunctionCall,
     IncompleteToolCall,
@@ -182,32 +181,19 @@ def _thought(
 
 def _json_answer(request: LLMRequest, asked: str, results: list[ToolResultPart]) -> str | None:
     """The answer as JSON; None if none was asked for."""
-    if request.output is not None:
-        schema: dict[str, Any] | None = request.output.schema or {}
-    else:
-        schema = _schema_asked(request.extra_body)
-    if schema is None:
+    form = request.output if request.output and request.output.schema else _in_words(request)
+    form = form or request.output
+    if form is None:
         return None
-    if not schema:
+    if form.schema is None:
         return canonical_json({"answer": _answer(request, asked, results)}).decode()
-    return canonical_json(sample(schema, Hints(asked))).decode()
+    return canonical_json(sample(form.schema, Hints(asked))).decode()
 
 
-def _schema_asked(body: dict[str, JSON]) -> dict[str, Any] | None:
-    """The schema of the answer; {} for any object, None for a text. Wire reference 1.2, 3.2."""
-    output = body.get("output_config")
-    form = body.get("response_format") or (
-        output.get("format") if isinstance(output, dict) else None
-    )
-    if not isinstance(form, dict):
-        return None
-    if form.get("type") == "json_object":
-        return {}
-    if form.get("type") != "json_schema":
-        return None
-    inner = form.get("json_schema")
-    schema = inner.get("schema") if isinstance(inner, dict) else form.get("schema")
-    return schema if isinstance(schema, dict) else {}
+def _in_words(request: LLMRequest) -> OutputFormat | None:
+    """The form that the system prompt asks for, where the wire has no mode for it."""
+    prompts = (m.text for m in request.messages if m.role in (Role.system, Role.developer))
+    return next((form for text in prompts if (form := instructed(text))), None)
 
 
 def _cut_at_stop(

@@ -404,16 +404,4 @@ def _as_reply(scripted: Scripted, heard: ServerRequest) -> Reply:
         return scripted
     if isinstance(scripted, BackendError):
         return Reply(error=scripted)
-    return _as_reply(scripted(_with_format(heard)), heard)
-
-
-def _with_format(heard: ServerRequest) -> LLMRequest:
-    """The request with the answer's form in `extra_body`, where the offline model looks for it."""
-    request = heard.request
-    body = heard.body if isinstance(heard.body, dict) else {}
-    form = {
-        key: body[key]
-        for key in ("response_format", "output_config")
-        if body.get(key) is not None and key not in request.extra_body
-    }
-    return replace(request, extra_body={**request.extra_body, **form}) if form else request
+    return _as_reply(scripted(heard.request), heard)

@@ -10,13 +10,16 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from ...caching import fit_marks, is_marked
 from ...config import Dialect, ProviderConfig
 from ...error_builder import BackendErrorBuilder
 from ...errors import BackendError, ConfigError, UnsupportedError
 from ...fitting import Log
 from ...memory import Memory
+from ...output import plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
+from ...schema import ANTHROPIC, PLAIN
 from ...types import Adaptation, LLMChunk, Native
 from ..base import (
     Headers,
@@ -49,6 +52,8 @@ class Plan(Struct, frozen=True):
     headers: Headers
     body: dict[str, Any]
     """What stands between the system prompt and the messages."""
+    instruction: str
+    """What the system prompt has to say beside its own."""
     adaptations: tuple[Adaptation, ...]
 
 
@@ -193,7 +198,7 @@ class AnthropicAdapter:
             thinking = settings.Thinking(config, max_tokens=thinking.max_tokens)
         body: dict[str, Any] = {}
         if request.tools:
-            body["tools"] = Raw(canonical_json(settings.tools_of(request)))
+            body["tools"] = Raw(canonical_json(settings.tools_of(request, log)))
         choice = settings.tool_choice_of(request, dialect, traits, thinking, log)
         if choice is not None:
             body["tool_choice"] = choice
@@ -201,6 +206,12 @@ class AnthropicAdapter:
             body["thinking"] = thinking.config
         if thinking.effort is not None:
             body["output_config"] = {"effort": thinking.effort}
+        word = dialect.json_schema or ("strict" if traits.schema else "prompt")
+        rules = {"strict": ANTHROPIC, "closed": ANTHROPIC, "plain": PLAIN}.get(word)
+        plan = plan_output(request.output, rules, log, object_mode=False)
+        if plan is not None and plan.mode == "schema":
+            form = {"type": "json_schema", "schema": plan.schema}
+            body["output_config"] = {**body.get("output_config", {}), "format": form}
         body |= settings.sampling_of(request, dialect, traits, thinking, version, log)
         body |= settings.other_fields(request, log)
         if request.stream:
@@ -222,10 +233,17 @@ class AnthropicAdapter:
             version,
             fixed_headers(*headers.items()),
             body,
+            "" if plan is None else plan.instruction,
             log.done(),
         )
 
     def _call(self, request: LLMRequest, provider: ProviderConfig, memory: Memory | None) -> Call:
+        log = Log()
+        # Marks of the caller's own replace the automatic ones (wire reference 3.5).
+        unmarked = memory.unmarked(request.messages) if memory is not None else 0
+        automatic = not is_marked(request, unmarked)
+        if not automatic:
+            request = fit_marks(request, ("5m", "1h"), log, longest_first=True)
         make = memory.settings if memory is not None else _made
         plan = make(request, provider, self._plan)
         history = self._history(request, provider, plan, memory)
@@ -241,15 +259,18 @@ class AnthropicAdapter:
                 phase="prepare",
             )
         fit_prefill(history, plan.traits, f"messages[{len(request.messages) - 1}]")
-        cache = plan.dialect.prompt_cache
+        cache = plan.dialect.prompt_cache and automatic
         messages = history.encoded(cache)
         body: dict[str, Any] = {"model": request.model.name, "max_tokens": plan.thinking.max_tokens}
-        if history.system:
-            body["system"] = turns.cached_system(history.system, cache)
+        system = history.system
+        if plan.instruction:
+            system = (*system, {"type": "text", "text": plan.instruction})
+        if system:
+            body["system"] = turns.cached_system(system, cache)
         body |= plan.body
         body["messages"] = Pieces(messages.pieces)
         body |= request.extra_body
-        return Call(body, plan, plan.adaptations + messages.adaptations)
+        return Call(body, plan, log.done() + plan.adaptations + messages.adaptations)
 
     def _history(
         self, request: LLMRequest, provider: ProviderConfig, plan: Plan, memory: Memory | None

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from msgspec import Raw
 
 from ...errors import HistoryRejectedError
+from ...schema import ANTHROPIC
+from ...schema.faults import faults
 from ...types import JSON, OpaquePart, Part, TextPart, ToolResultPart
 from . import blocks
 from .hear import Body, Heard, refusal, system_of
@@ -38,6 +40,7 @@ def check_settings(
         if not stop.strip():
             raise refusal(f"stop_sequences.{i}: each stop sequence must contain non-whitespace")
     _check_tools(body)
+    _check_format(body, traits)
     _check_thinking(body, traits, headers)
     _check_sampling(body, traits, version)
 
@@ -86,6 +89,20 @@ def _check_thinking(body: Body, traits: ModelTraits, headers: Mapping[str, str])
     interleaved = INTERLEAVED_BETA in headers.get("anthropic-beta", "") and body.tools
     if body.max_tokens is not None and budget >= body.max_tokens and not interleaved:
         raise refusal("`max_tokens` must be greater than `thinking.budget_tokens`.")
+
+
+def _check_format(body: Body, traits: ModelTraits) -> None:
+    form = body.output_config.format if body.output_config else None
+    if form is None:
+        return
+    if form.type != "json_schema":
+        raise refusal(f"output_config.format: Input tag {form.type!r} does not match json_schema")
+    if form.schema is None:
+        raise refusal("output_config.format.json_schema.schema: Field required")
+    if not traits.schema and traits is not UNKNOWN:
+        raise refusal("output_config.format: not supported for this model")
+    for place, what in faults(form.schema, ANTHROPIC):
+        raise refusal(f"output_config.format.schema: {place}: {what}")
 
 
 def _check_sampling(body: Body, traits: ModelTraits, version: str) -> None:
@@ -149,6 +166,18 @@ def check_breakpoints(body: JSON) -> None:
             f"A maximum of {MOST_BREAKPOINTS} blocks with cache_control may be provided. "
             f"Found {found}."
         )
+
+    least = "5m"
+    for block in reversed(list(_cacheable(body))):
+        control = block.get("cache_control")
+        ttl = control.get("ttl", "5m") if isinstance(control, dict) else None
+        if ttl == "5m" and least == "1h":
+            raise refusal(
+                "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' "
+                "cache_control block. Note that blocks are processed in the following order: "
+                "`tools`, `system`, `messages`."
+            )
+        least = ttl if ttl == "1h" else least
 
 
 def _cacheable(holder: JSON) -> Iterator[dict[str, JSON]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from ...config import Dialect, ProviderConfig
 from ...errors import UnsupportedError
 from ...fitting import Log
 from ...history import issued_by
+from ...media import base64_of
 from ...types import (
     JSON,
     AudioPart,
     BytesSource,
+    CacheLifetime,
     CompactionPart,
     FilePart,
     FileSource,
@@ -31,6 +32,16 @@ from ..base import spliced_object
 
 THINKING = ("thinking", "redacted_thinking")
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+
+_CACHED: dict[str, JSON] = {"type": "ephemeral"}
+
+
+def marked(block: dict[str, JSON], cache: CacheLifetime | None) -> dict[str, JSON]:
+    """The block as the end of a prefix that is worth caching, if it is marked so."""
+    if cache is not None:
+        block["cache_control"] = _CACHED if cache == "default" else {**_CACHED, "ttl": cache}
+    return block
+
 
 Kind = str
 Entry = tuple[Kind, Any]
@@ -131,7 +142,7 @@ class BlockWriter:
         elif part.citations:  # a 400 from API version 2026-10-21 on
             path = f"{self._log.path(part, i, j)}.citations"
             self._log.add("dropped", path, "a user's text can't have citations")
-        turn.others.append(("text", block))
+        turn.others.append(("text", marked(block, part.cache)))
 
     def _thinking(self, part: ReasoningPart, path: str) -> dict[str, JSON] | None:
         unsigned = self._dialect.replay_unsigned_thinking
@@ -178,7 +189,7 @@ class BlockWriter:
         source = part.source
         if isinstance(source, BytesSource) and source.media_type not in IMAGE_TYPES:
             raise _unsupported(path, f"an image of type {source.media_type}")
-        return {"type": "image", "source": self._source(source, path)}
+        return marked({"type": "image", "source": self._source(source, path)}, part.cache)
 
     def _document(self, part: FilePart, path: str) -> dict[str, JSON]:
         source = part.source
@@ -196,11 +207,11 @@ class BlockWriter:
         block: dict[str, JSON] = {"type": "document", "source": made}
         if part.filename:
             block["title"] = part.filename
-        return block
+        return marked(block, part.cache)
 
     def _source(self, source: Source, path: str) -> dict[str, JSON]:
         if isinstance(source, BytesSource):
-            data = base64.b64encode(source.data).decode()
+            data = base64_of(source.data)
             return {"type": "base64", "media_type": source.media_type, "data": data}
         if isinstance(source, FileSource):
             if source.provider not in ("", self._provider.name):
@@ -224,7 +235,7 @@ class BlockWriter:
                 block["content"] = content
         if part.is_error:
             block["is_error"] = True
-        return block
+        return marked(block, part.cache)
 
     def _result_content(self, part: ToolResultPart, turn: Turn, path: str) -> list[Any]:
         content: list[Any] = []

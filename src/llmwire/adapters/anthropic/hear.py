@@ -8,15 +8,17 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from ...config import ModelConfig, ThinkingLevel
 from ...errors import InvalidRequestError
-from ...request import LLMRequest
+from ...request import LLMRequest, OutputFormat
 from ...types import (
     JSON,
     AvailableFunction,
     AvailableTool,
     BytesSource,
+    CacheLifetime,
     FilePart,
     FileSource,
     ImagePart,
@@ -46,12 +48,22 @@ class WireMessage(Struct):
     content: Raw
 
 
+class CacheControl(Struct):
+    type: str = "ephemeral"
+    ttl: CacheLifetime | None = None
+
+
+class _Marked(Struct):
+    cache_control: CacheControl | None = None
+
+
 class WireTool(Struct):
     name: str
     description: str = ""
     input_schema: dict[str, JSON] | None = None
     strict: bool | None = None
     type: str | None = None
+    cache_control: CacheControl | None = None
 
 
 class Thinking(Struct):
@@ -65,8 +77,14 @@ class ToolChoice(Struct):
     disable_parallel_tool_use: bool | None = None
 
 
+class Form(Struct):
+    type: str
+    schema: dict[str, JSON] | None = None
+
+
 class OutputConfig(Struct):
     effort: str | None = None
+    format: Form | None = None
 
 
 class Metadata(Struct):
@@ -118,6 +136,7 @@ _TEXT = msgspec.json.Decoder(str)
 _RESULT = msgspec.json.Decoder(_ResultBlock)
 _MEDIA = msgspec.json.Decoder(_Media)
 _SOURCE = msgspec.json.Decoder(_Source)
+_MARKED = msgspec.json.Decoder(_Marked)
 
 
 def refusal(message: str, kind: type[InvalidRequestError] = InvalidRequestError) -> Exception:
@@ -175,12 +194,29 @@ def _entry(raw: Raw, path: str) -> tuple[str, Raw, Part | None]:
         if not kind:
             raise refusal(f"{path}.type: Field required")
         if kind == "tool_result":
-            return kind, raw, _result(raw, path)
+            return kind, raw, _with_mark(_result(raw, path), raw)
         if kind in ("image", "document"):
-            return kind, raw, _media(kind, raw, path)
-        return kind, raw, blocks.part_of(raw, ISSUER)
+            return kind, raw, _with_mark(_media(kind, raw, path), raw)
+        return kind, raw, _with_mark(blocks.part_of(raw, ISSUER), raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
         raise refusal(f"{path}: {e}") from None
+
+
+def cache_of(control: CacheControl | None) -> CacheLifetime | None:
+    return None if control is None else control.ttl or "default"
+
+
+def _mark_of(raw: Raw) -> CacheLifetime | None:
+    if b"cache_control" not in bytes(raw):
+        return None
+    return cache_of(_MARKED.decode(blocks.readable(raw)).cache_control)
+
+
+def _with_mark(part: Part | None, raw: Raw) -> Part | None:
+    """The part with the block's mark, if parts of its kind can have one."""
+    if isinstance(part, TextPart | ImagePart | FilePart | ToolResultPart) and (m := _mark_of(raw)):
+        return replace(part, cache=m)
+    return part
 
 
 def _result(raw: Raw, path: str) -> ToolResultPart:
@@ -223,13 +259,16 @@ Heard = list[tuple[str, list[tuple[str, Raw, Part | None]]]]
 def messages_of(system: Raw, heard: Heard) -> tuple[LLMMessage, ...]:
     """Our messages: tool results stand in messages of their own, before what the user says."""
     out: list[LLMMessage] = []
-    prompt = system_of(system)
+    prompt = content_of(system, "system") if system_of(system) else []
     if prompt:
-        out.append(new_message(Role.system, tuple(TextPart(text) for text in prompt)))
+        out.append(new_message(Role.system, tuple(part for _, _, part in prompt if part)))
     for role, entries in heard:
         parts = [part for _, _, part in entries if part is not None]
         if role != "user":
-            out.append(new_message(Role(role), tuple(parts)))
+            # A call has no mark of its own: the message has it.
+            calls = [_mark_of(raw) for kind, raw, _ in entries if kind == "tool_use"]
+            mark = next((m for m in reversed(calls) if m), None)
+            out.append(new_message(Role(role), tuple(parts), cache=mark))
             continue
         results = [p for p in parts if type(p) is ToolResultPart]
         others = [p for p in parts if type(p) is not ToolResultPart]
@@ -253,11 +292,15 @@ def system_of(system: Raw) -> list[str]:
 def request_of(body: Body, heard: Heard, traits: ModelTraits) -> LLMRequest:
     """The request in our words; `body` has been checked."""
     tools = tuple(
-        AvailableTool(AvailableFunction(t.name, t.description, t.input_schema or {}, t.strict))
+        AvailableTool(
+            AvailableFunction(t.name, t.description, t.input_schema or {}, t.strict),
+            cache=cache_of(t.cache_control),
+        )
         for t in body.tools or ()
         if t.type in (None, "custom")
     )
     choice = body.tool_choice
+    form = body.output_config.format if body.output_config else None
     metadata = {}
     if body.metadata is not None and body.metadata.user_id is not None:
         metadata["user_id"] = body.metadata.user_id
@@ -275,6 +318,7 @@ def request_of(body: Body, heard: Heard, traits: ModelTraits) -> LLMRequest:
         stop=tuple(body.stop_sequences or ()),
         parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
         metadata=metadata,
+        output=OutputFormat(form.schema) if form else None,
     )
 
 

@@ -39,6 +39,8 @@ class ModelTraits(Struct, frozen=True, kw_only=True):
     """Whether the history may end with words put into the model's mouth."""
     interleaved_beta: bool = False
     """Needs a beta value to think between tool calls."""
+    schema: bool = True
+    """Has output_config.format: Opus 4.1, all of 4.5 and later (tool-use-concepts.md there)."""
     display: bool = True
     """Shows no thinking unless display asks for it."""
     version: str = "2026-10-21"
@@ -61,7 +63,9 @@ _PLAIN_45 = ModelTraits(
 )
 
 
-def _old(max_output: int, thinks: bool = True, interleaved: bool = True) -> ModelTraits:
+def _old(
+    max_output: int, thinks: bool = True, interleaved: bool = True, schema: bool = False
+) -> ModelTraits:
     return ModelTraits(
         enabled=thinks,
         off="omit",
@@ -74,6 +78,7 @@ def _old(max_output: int, thinks: bool = True, interleaved: bool = True) -> Mode
         version="2023-06-01",
         max_output=max_output,
         default_max_tokens=min(32_000, max_output),
+        schema=schema,
     )
 
 
@@ -100,6 +105,7 @@ UNKNOWN = ModelTraits(
     prefill=True,
     version="2023-06-01",
     default_max_tokens=8192,
+    schema=False,
 )
 """Any other id: what the newest models take, which older ones take too. Servers that only speak
 this wire know the old version, and think only when asked (wire reference 3.1)."""
@@ -108,6 +114,7 @@ _TABLE: dict[str, tuple[tuple[tuple[int, int], ModelTraits], ...]] = {
     "opus": (
         ((3, 0), _old(4096, thinks=False)),
         ((4, 0), _old(32_000)),
+        ((4, 1), _old(32_000, schema=True)),
         ((4, 5), _PLAIN_45),
         ((4, 6), _46),
         ((4, 7), _47),
@@ -118,7 +125,8 @@ _TABLE: dict[str, tuple[tuple[tuple[int, int], ModelTraits], ...]] = {
         ((3, 0), _old(4096, thinks=False)),
         ((3, 5), _old(8192, thinks=False)),
         ((3, 7), _old(64_000, interleaved=False)),
-        ((4, 0), _PLAIN_45),
+        ((4, 0), _old(64_000)),
+        ((4, 5), _PLAIN_45),
         ((4, 6), _46),
         ((5, 0), ModelTraits(adaptive=True, default_effort="high")),
         (

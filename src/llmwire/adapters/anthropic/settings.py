@@ -12,8 +12,11 @@ from msgspec import Struct
 from ...config import THINKING_LEVELS, Dialect, ThinkingLevel
 from ...errors import UnsupportedError
 from ...history import Log
+from ...output import fit_tool
 from ...request import LLMRequest
+from ...schema import ANTHROPIC
 from ...types import JSON, AvailableTool
+from .encode import marked
 from .models import ANSWER_ROOM, BUDGETS, MIN_BUDGET, ModelTraits, takes_sampling
 
 
@@ -233,20 +236,30 @@ def other_fields(request: LLMRequest, log: Log) -> dict[str, JSON]:
             log.add("dropped", f"metadata.{name}", "this wire has only user_id", value)
     if request.seed is not None:
         log.add("dropped", "seed", "this wire has none", request.seed)
+    if request.cache_key is not None:
+        log.add("dropped", "cache_key", "this wire has none: it finds prefixes by themselves")
+    if request.store:
+        log.add("dropped", "store", "this wire stores no replies", True)
+    if request.previous_response_id is not None:
+        raise UnsupportedError(
+            "previous_response_id: the Messages API stores no replies to go on from",
+            path="previous_response_id",
+            phase="prepare",
+        )
     return fields
 
 
-def tools_of(request: LLMRequest) -> list[dict[str, JSON]]:
+def tools_of(request: LLMRequest, log: Log) -> list[dict[str, JSON]]:
     """The tools; a schema's root says that it is an object, which this wire demands."""
     out: list[dict[str, JSON]] = []
-    for tool in request.tools:
+    for i, tool in enumerate(request.tools):
         function = tool.function
         entry: dict[str, JSON] = {"name": function.name}
         if function.description:
             entry["description"] = function.description
-        schema = function.parameters
+        schema, strict = fit_tool(function, ANTHROPIC, log, f"tools[{i}].function")
         entry["input_schema"] = schema if "type" in schema else {"type": "object", **schema}
-        if function.strict is not None:
-            entry["strict"] = function.strict
-        out.append(entry)
+        if strict is not None:
+            entry["strict"] = strict
+        out.append(marked(entry, tool.cache))
     return out

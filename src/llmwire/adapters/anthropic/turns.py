@@ -11,9 +11,9 @@ from ...config import Dialect, ProviderConfig
 from ...fitting import ASSISTANT, TOOL, USER, Log, ReachesBack
 from ...history import fit
 from ...memory import Encoded, Memory, written
-from ...types import JSON, LLMMessage, Native, TextPart, new_message
+from ...types import JSON, CacheLifetime, LLMMessage, Native, TextPart, new_message
 from ..base import canonical_json
-from .encode import BlockWriter, Kind, Turn
+from .encode import BlockWriter, Entry, Kind, Turn, marked
 
 THINKING = ("thinking", "redacted_thinking")
 OPENING = "Begin."
@@ -125,16 +125,19 @@ class HistoryWriter:
         for i, message in enumerate(messages):
             role = message.role
             if role is not USER and role is not ASSISTANT and role is not TOOL:
-                texts = [p.text for p in message.parts if type(p) is TextPart and p.text.strip()]
-                if leads:
-                    system += [{"type": "text", "text": text} for text in texts]
-                    continue
+                texts = [p for p in message.parts if type(p) is TextPart and p.text.strip()]
                 if not texts:
+                    continue
+                cache = message.cache or texts[-1].cache
+                if leads:
+                    system += [marked({"type": "text", "text": p.text}, p.cache) for p in texts]
+                    marked(system[-1], cache)
                     continue
                 reason = "a later system message became a user text"
                 log.add("substituted", log.at(i), reason)
-                text = "\n\n".join(texts)
-                message = new_message(USER, (TextPart(f"<system>\n{text}\n</system>"),))
+                text = "\n\n".join(p.text for p in texts)
+                note = TextPart(f"<system>\n{text}\n</system>", cache=cache)
+                message = new_message(USER, (note,))
             leads = False
             if message.name and role is not TOOL:
                 reason = "this wire names no speakers"
@@ -145,18 +148,31 @@ class HistoryWriter:
             else:
                 current = turn
             others = current.others
-            before = len(current.results) + len(others)
+            before = len(current.results), len(others)
             for j, part in enumerate(message.parts):
                 if type(part) is TextPart and part.text and not part.citations:
-                    others.append(("text", {"type": "text", "text": part.text}))
+                    block: dict[str, JSON] = {"type": "text", "text": part.text}
+                    others.append(("text", marked(block, part.cache) if part.cache else block))
                 else:
                     writer.write(part, current, i, j)
-            if len(current.results) + len(others) == before:
+            if message.cache is not None:
+                new = [*current.results[before[0] :], *others[before[1] :]]
+                _mark_last(new, message.cache, log.at(i), log)
+            if (len(current.results), len(others)) == before:
                 log.add("dropped", log.at(i), "a message without content")
             elif current is not turn:
                 turns.append(current)
                 turn = current
         return turns, tuple(system)
+
+
+def _mark_last(entries: list[Entry], cache: CacheLifetime, path: str, log: Log) -> None:
+    """The mark of a message, on the last of its blocks that can have one."""
+    for kind, block in reversed(entries):
+        if kind not in THINKING and isinstance(block, dict):
+            marked(block, cache)
+            return
+    log.add("dropped", f"{path}.cache", "the message has no block that can be marked", cache)
 
 
 def _sound(turns: list[Turn], log: Log) -> list[Turn]:

@@ -7,7 +7,6 @@ github.com/deepnoodle-ai/dive pull 287, read 2026-11-25).
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from ...config import ProviderConfig
 from ...errors import UnsupportedError
 from ...history import Log, close_parts, drop_foreign, issued_by, pair_tool_calls
+from ...media import base64_of
 from ...types import (
     JSON,
     AudioPart,
@@ -313,7 +313,7 @@ class ContentWriter:
             self._log.add("dropped", f"{path}.filename", "this wire has none", part.filename)
         source = part.source
         if isinstance(source, BytesSource):
-            data = base64.b64encode(source.data).decode()
+            data = base64_of(source.data)
             return {"inlineData": {"mimeType": source.media_type, "data": data}}
         address = source.url if isinstance(source, UrlSource) else source.id
         if address.startswith("data:"):

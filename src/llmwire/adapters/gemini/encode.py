@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ...caching import fit_marks
 from ...config import THINKING_LEVELS, ProviderConfig
 from ...errors import UnsupportedError
 from ...history import Log
+from ...output import plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
+from ...schema import GEMINI
 from ...types import JSON, AvailableTool, Native
 from .contents import ContentWriter
 from .models import ANSWER_ROOM, API, BUDGETS, ModelTraits, traits_of
@@ -35,6 +38,7 @@ def prepare_body(
 
     Raises `UnsupportedError` with a path for what this wire can't say.
     """
+    request = fit_marks(request, (), log)
     traits = traits_of(request.model.name)
     issuer = Native(API, provider.name, request.model.name)
     body: dict[str, Any] = {}
@@ -188,7 +192,8 @@ def _generation_config(request: LLMRequest, traits: ModelTraits, log: Log) -> di
             )
         config["responseMimeType"] = "application/json"
         if request.output.schema is not None:
-            config["responseJsonSchema"] = _schema(request.output.schema, "output", log)
+            plan = plan_output(request.output, GEMINI, log)
+            config["responseJsonSchema"] = plan.schema if plan is not None else None
     thinking = _thinking(request, traits, log)
     if thinking:
         config["thinkingConfig"] = thinking

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...caching import fit_marks
 from ...config import Dialect, ProviderConfig
 from ...errors import UnsupportedError
 from ...history import Log
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import JSON, AvailableTool, Native
-from ..openai.encode import EMPTY_SCHEMA, clamp_level
+from ..openai.encode import clamp_level
 from .messages import MessageWriter
 from .wire import API, levels_of
 
+EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
 _FREE_TEXT: dict[str, JSON] = {
     "type": "object",
     "properties": {"input": {"type": "string"}},
@@ -37,6 +39,7 @@ def prepare_body(request: LLMRequest, provider: ProviderConfig, log: Log) -> dic
             path="previous_response_id",
             phase="prepare",
         )
+    request = fit_marks(request, (), log)
     dialect = dialect_of(provider)
     body: dict[str, Any] = {"model": request.model.name}
     _add_tools(body, request, log)

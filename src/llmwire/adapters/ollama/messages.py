@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -18,6 +17,7 @@ from ...history import (
     merge_consecutive_user_messages,
     pair_tool_calls,
 )
+from ...media import base64_of
 from ...types import (
     JSON,
     AudioPart,
@@ -146,12 +146,12 @@ class MessageWriter:
         """Images of tool results in a user message after them."""
         out: list[LLMMessage] = []
         images: list[Part] = []
-        for message in messages:
+        for i, message in enumerate(messages):
             if message.role is not Role.tool and images:
                 out.append(new_message(Role.user, tuple(images)))
                 images = []
             parts: list[Part] = []
-            for part in message.parts:
+            for j, part in enumerate(message.parts):
                 if isinstance(part, ToolCall) and part.id:
                     self._names[part.id] = part.name
                 if isinstance(part, ToolResultPart) and isinstance(part.content, tuple):
@@ -159,6 +159,8 @@ class MessageWriter:
                     if lifted:
                         images.append(TextPart(f"From the result of tool call {part.call_id}:"))
                         images += lifted
+                        reason = "no images in tool results: a user message after them has it"
+                        self._log.add("moved", self._log.path(part, i, j), reason)
                     part = ToolResultPart(part.call_id, part.text or ATTACHED, part.name)
                 parts.append(part)
             out.append(message.with_parts(parts))
@@ -222,7 +224,7 @@ def _arguments(call: ToolCall) -> Any:
 
 def _base64(image: ImagePart) -> str:
     assert isinstance(image.source, BytesSource)
-    return b64encode(image.source.data).decode()
+    return base64_of(image.source.data)
 
 
 def _refuse(path: str, what: str) -> NoReturn:

@@ -18,9 +18,16 @@ from ...memory import Memory
 from ...providers import dialect_of
 from ...request import LLMRequest
 from ...types import LLMChunk
-from ..base import ModelPage, PreparedRequest, endpoint_at, fixed_headers, scheme_at
+from ..base import (
+    Headers,
+    ModelPage,
+    PreparedRequest,
+    endpoint_at,
+    fixed_headers,
+    scheme_at,
+)
 from ..listing import compatible_list, parse_models
-from .encode import prepare_body
+from .encode import affinity, prepare_body
 from .reply import ReplyReader
 from .stream import ChatStreamDecoder, read_whole
 from .whole import plain_answer
@@ -51,10 +58,13 @@ class OpenAIAdapter:
         dialect, address = dialect_of(provider), provider.address
         body, adaptations = prepare_body(request, provider, self.api, memory)
         accept = "text/event-stream" if request.stream else "application/json"
+        headers = fixed_headers(("Content-Type", "application/json"), ("Accept", accept))
+        if near := affinity(request, provider):
+            headers = Headers(headers, near)
         return PreparedRequest(
             "POST",
             endpoint_at(dialect, self.endpoint, request.model.name),
-            fixed_headers(("Content-Type", "application/json"), ("Accept", accept)),
+            headers,
             body,
             address,
             adaptations,

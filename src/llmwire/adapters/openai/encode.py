@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TypeAlias
 
 from msgspec import Raw, Struct
 
+from ...caching import fit_marks
 from ...config import THINKING_LEVELS, Dialect, ProviderConfig, ThinkingLevel
+from ...errors import UnsupportedError
 from ...fitting import Log
 from ...memory import Memory
+from ...output import OutputPlan, fit_tool, plan_output
 from ...providers import dialect_of
 from ...request import LLMRequest
-from ...types import JSON, Adaptation, AvailableTool, Native
+from ...schema import MISTRAL, OPENAI, PLAIN, SchemaRules
+from ...types import JSON, Adaptation, AvailableTool, CacheLifetime, Native
 from ..base import Pieces, canonical_body, canonical_json
 from .families import traits_at
 from .messages import Manner, MessageWriter
 from .models import ModelTraits
 
-EMPTY_SCHEMA: dict[str, JSON] = {"type": "object", "properties": {}}
+SCHEMA_RULES: dict[str, SchemaRules] = {"strict": OPENAI, "closed": MISTRAL, "plain": PLAIN}
+"""The rules behind the words of `Dialect.json_schema`; the others name no schema mode."""
 
 
 class Settings(Struct, frozen=True):
@@ -42,12 +48,22 @@ def prepare_body(
 
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
+    log = Log()
+    marks = _marks_of(request, dialect_of(provider))
+    request = fit_marks(
+        request,
+        _LIFETIMES[marks],
+        log,
+        most=_MOST_MARKS[marks],
+        tools=False,
+        unmarked=0 if memory is None else memory.unmarked(request.messages),
+    )
     if memory is None:
         settings = prepare_settings(request, provider, api)
     else:
         settings = memory.settings(request, provider, partial(prepare_settings, api=api))
     messages = MessageWriter(settings.manner).prepare_messages(request.messages, memory)
-    adaptations = settings.adaptations + messages.adaptations
+    adaptations = log.done() + settings.adaptations + messages.adaptations
     pieces = Pieces(messages.pieces)
     if not request.extra_body:
         return pieces.between(settings.head, b"}"), adaptations
@@ -61,6 +77,7 @@ def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) ->
     dialect = dialect_of(provider)
     traits = traits_at(dialect, request.model.name)
     body: dict[str, JSON] = {"model": request.model.name}
+    _add_stored(body, request, dialect, log)
     add_tools(body, request, dialect, log)
     level = add_thinking(body, request, dialect, traits, log)
     add_sampling(body, request, dialect, traits, level, log)
@@ -79,6 +96,7 @@ def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) ->
             body["metadata"] = request.metadata
         else:
             log.add("dropped", "metadata", "the server takes none", request.metadata)
+    plan = _add_output(body, request, dialect, traits, log)
     if request.stream:
         body["stream"] = True
         options: dict[str, JSON] = {}
@@ -95,10 +113,60 @@ def prepare_settings(request: LLMRequest, provider: ProviderConfig, api: str) ->
         provider.reasoning_field_name,
         takes_developer(dialect, traits),
         not (said_off or (dialect.reasoning_replay == "content" and level in (None, "off"))),
+        _marks_of(request, dialect),
+        "" if plan is None else plan.instruction,
     )
     body.update(dialect.body)
     head = canonical_json(body)[:-1] + b',"messages":'
     return Settings(body, head, log.done(), manner)
+
+
+BREAKPOINTS: tuple[CacheLifetime, ...] = ("30m", "12h")
+MOST_BREAKPOINTS = 80
+"""OpenAI considers the latest 80 and writes the latest 4 (openai 3.57, PromptCacheOptions)."""
+
+_LIFETIMES: dict[str, tuple[CacheLifetime, ...]] = {
+    "breakpoint": BREAKPOINTS,
+    "cache_control": ("5m", "1h"),
+    "": (),
+}
+_MOST_MARKS = {"breakpoint": MOST_BREAKPOINTS, "cache_control": 4, "": 0}
+
+
+def _marks_of(request: LLMRequest, dialect: Dialect) -> str:
+    """The word of `Dialect.cache_marks`; "" where nothing can be marked."""
+    traits = traits_at(dialect, request.model.name)
+    return dialect.cache_marks or ("breakpoint" if traits and traits.breakpoints else "")
+
+
+def _add_stored(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, log: Log) -> None:
+    """What concerns earlier calls: the cache's key, and replies that the provider keeps."""
+    if request.cache_key is not None:
+        if dialect.prompt_cache_key:
+            body["prompt_cache_key"] = request.cache_key
+        else:
+            log.add("dropped", "cache_key", "the server takes none", request.cache_key)
+    if request.store:
+        if dialect.store:
+            body["store"] = True
+        else:
+            log.add("dropped", "store", "the server stores no replies", True)
+    if request.previous_response_id is not None:
+        raise UnsupportedError(
+            "previous_response_id: Chat Completions can't go on from a stored reply",
+            path="previous_response_id",
+            phase="prepare",
+        )
+
+
+def affinity(request: LLMRequest, provider: ProviderConfig) -> dict[str, str]:
+    """The header that brings calls with one cache key together, if the server has one.
+
+    A key that no header can hold stands in the body only.
+    """
+    key = request.cache_key
+    name = dialect_of(provider).affinity_header if key else ""
+    return {name: key} if name and key and key.isascii() and key.isprintable() else {}
 
 
 def takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
@@ -107,16 +175,52 @@ def takes_developer(dialect: Dialect, traits: ModelTraits | None) -> bool:
     return traits is not None and traits.developer
 
 
+# --- the form of the reply ---
+
+
+def planned_output(
+    request: LLMRequest, dialect: Dialect, traits: ModelTraits | None, log: Log
+) -> OutputPlan | None:
+    """How to ask for the form of the reply; None if the request asks for none."""
+    by_model = "json_object" if traits is not None and not traits.schema else "strict"
+    word = dialect.json_schema or by_model
+    return plan_output(request.output, SCHEMA_RULES.get(word), log, object_mode=word != "prompt")
+
+
+def _add_output(
+    body: dict[str, JSON],
+    request: LLMRequest,
+    dialect: Dialect,
+    traits: ModelTraits | None,
+    log: Log,
+) -> OutputPlan | None:
+    plan = planned_output(request, dialect, traits, log)
+    if plan is None or request.output is None or plan.mode == "text":
+        return plan
+    if plan.mode == "object":
+        body["response_format"] = {"type": "json_object"}
+        return plan
+    form = {"name": request.output.name, "schema": plan.schema, "strict": plan.strict}
+    body["response_format"] = {"type": "json_schema", "json_schema": form}
+    return plan
+
+
 # --- tools ---
 
 
-def tool_entry(tool: AvailableTool) -> dict[str, JSON]:
+ToolWriter: TypeAlias = Callable[[AvailableTool, SchemaRules | None, Log, str], JSON]
+"""Says a tool in a wire's words: the tool, the rules of strict tools there, the log, its path."""
+
+
+def tool_entry(
+    tool: AvailableTool, rules: SchemaRules | None, log: Log, path: str
+) -> dict[str, JSON]:
     function: dict[str, JSON] = {"name": tool.function.name}
     if tool.function.description:
         function["description"] = tool.function.description
-    function["parameters"] = tool.function.parameters or EMPTY_SCHEMA
-    if tool.function.strict is not None:
-        function["strict"] = tool.function.strict
+    function["parameters"], strict = fit_tool(tool.function, rules, log, f"{path}.function")
+    if strict is not None:
+        function["strict"] = strict
     return {"type": "function", "function": function}
 
 
@@ -129,7 +233,7 @@ def add_tools(
     request: LLMRequest,
     dialect: Dialect,
     log: Log,
-    entry: Callable[[AvailableTool], JSON] = tool_entry,
+    entry: ToolWriter = tool_entry,
     named: Callable[[AvailableTool], JSON] = named_choice,
 ) -> None:
     """The tools, the choice among them, and whether several may be called at once.
@@ -146,7 +250,9 @@ def add_tools(
     if choice == "none" and "none" not in dialect.tool_choices:
         log.add("dropped", "tools", "the server can't be told not to call one")
         return
-    body["tools"] = Raw(canonical_json([entry(t) for t in request.tools]))
+    rules = SCHEMA_RULES.get(dialect.json_schema or "strict")
+    entries = [entry(t, rules, log, f"tools[{i}]") for i, t in enumerate(request.tools)]
+    body["tools"] = Raw(canonical_json(entries))
     if choice is not None:
         body["tool_choice"] = _tool_choice(choice, dialect, log, named)
     if request.parallel_tool_calls is not None:

@@ -15,7 +15,9 @@ import msgspec
 
 from ...config import THINKING_LEVELS, ModelConfig, ThinkingLevel
 from ...errors import HistoryRejectedError, InvalidRequestError
-from ...request import LLMRequest
+from ...request import LLMRequest, OutputFormat
+from ...schema import OPENAI
+from ...schema.faults import faults
 from ...types import (
     JSON,
     AudioPart,
@@ -49,6 +51,7 @@ _READ = frozenset((
     "model", "messages", "tools", "tool_choice", "temperature", "top_p", "top_k", "max_tokens",
     "max_completion_tokens", "stop", "seed", "random_seed", "parallel_tool_calls", "metadata",
     "stream", "stream_options", "reasoning_effort", "reasoning", "thinking", "enable_thinking",
+    "response_format", "prompt_cache_key", "store",
 ))  # fmt: skip
 
 
@@ -68,6 +71,13 @@ def refuse(
         message + where, status=status, type=type, code=code, provider_message=message,
         phase="response",
     )  # fmt: skip
+
+
+def check_schema(schema: JSON, name: str, param: str) -> None:
+    """Raises what the service answers to a schema that its strict mode does not take."""
+    for place, what in faults(schema, OPENAI):
+        message = f"Invalid schema for {param} '{name}': In context={place}, {what}"
+        raise refuse(message, param, "invalid_json_schema")
 
 
 class RequestReader:
@@ -276,6 +286,8 @@ class RequestReader:
             "seed": body.get("random_seed") if seed is None else seed,
             "metadata": body.get("metadata") or {},
             "stream": bool(body.get("stream")),
+            "cache_key": body.get("prompt_cache_key"),
+            "store": body.get("store"),
         }
         checked = msgspec.convert(fields, _Settings)
         return LLMRequest(
@@ -284,10 +296,39 @@ class RequestReader:
             tools=tools,
             tool_choice=_choice(body.get("tool_choice"), tools),
             thinking=level_of(body),
+            output=self._output(body.get("response_format")),
             stop=(stop,) if isinstance(stop, str) else tuple(str(s) for s in stop or ()),
             extra_body=rest,
             **msgspec.structs.asdict(checked),
         )
+
+    def _output(self, form: JSON) -> OutputFormat | None:
+        """The form of the reply; a schema may stand beside its name or in `json_schema`."""
+        kind = form.get("type") if isinstance(form, dict) else None
+        if kind in (None, "text"):
+            return None
+        if kind == "json_object":
+            return OutputFormat()
+        if kind != "json_schema":
+            raise refuse(
+                f"Invalid value: {kind!r}. Supported values are: 'json_object', 'json_schema', "
+                "and 'text'.",
+                "response_format.type",
+                "invalid_value",
+            )
+        inner = form.get("json_schema", form)
+        schema = inner.get("schema") if isinstance(inner, dict) else None
+        if not isinstance(schema, dict):
+            place = "response_format.json_schema.schema"
+            code = "missing_required_parameter"
+            raise refuse(f"Missing required parameter: '{place}'.", place, code)
+        name, strict = str(inner.get("name") or "output"), bool(inner.get("strict"))
+        if strict:
+            self.check_schema(schema, name)
+        return OutputFormat(schema, name, strict)
+
+    def check_schema(self, schema: dict[str, Any], name: str) -> None:
+        check_schema(schema, name, "response_format")
 
     def _message(self, message: dict[str, Any]) -> LLMMessage:
         role, content = message["role"], message.get("content")
@@ -336,7 +377,14 @@ class RequestReader:
     def _part(self, block: Any) -> Part:
         if isinstance(block, str):
             return TextPart(block)
-        kind = block.get("type")
+        part = self._unmarked(block)
+        mark = block.get("prompt_cache_breakpoint")
+        if isinstance(mark, dict) and isinstance(part, TextPart | ImagePart | FilePart):
+            return msgspec.structs.replace(part, cache=mark.get("ttl") or "default")
+        return part
+
+    def _unmarked(self, block: dict[str, Any]) -> Part:
+        kind: Any = block.get("type")
         value = block.get(kind)
         if kind == "text" and isinstance(value, str):
             return TextPart(value)
@@ -377,6 +425,8 @@ class _Settings(msgspec.Struct):
     seed: int | None = None
     metadata: dict[str, str] = {}
     stream: bool = False
+    cache_key: str | None = None
+    store: bool | None = None
 
 
 def _choice(choice: Any, tools: tuple[AvailableTool, ...]) -> Any:

@@ -6,11 +6,11 @@ reference 1.2, 1.4, 4, 8.2 (2026-11-22).
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import NoReturn
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...config import Dialect
 from ...errors import UnsupportedError
@@ -26,11 +26,13 @@ from ...history import (
     pair_tool_calls,
     paired,
 )
+from ...media import base64_of, data_uri
 from ...memory import Encoded, Memory, written
 from ...types import (
     JSON,
     AudioPart,
     BytesSource,
+    CacheLifetime,
     CompactionPart,
     FilePart,
     FileSource,
@@ -66,6 +68,10 @@ class Manner(Struct, frozen=True):
     """Whether the server takes that role."""
     replay: bool = True
     """Whether reasoning goes back at all."""
+    marks: str = ""
+    """How content is marked as worth caching, a word of `Dialect.cache_marks`; "" if it can't be."""
+    instruction: str = ""
+    """One more paragraph of the system prompt."""
 
 
 class MessageWriter:
@@ -97,6 +103,12 @@ class MessageWriter:
         entries = [*map(self._entry, fitted)]
         if prefill != "plain" and entries and entries[-1]["role"] == "assistant":
             entries[-1][prefill] = True
+        if self._manner.marks:
+            for i, message in enumerate(fitted):
+                if message.cache is not None:
+                    entries[i] = self._marked(entries[i], message, i)
+        if self._manner.instruction and not before.count:
+            entries = _with_instruction(entries, self._manner.instruction)
         return before.after(len(messages), canonical_json(entries), log)
 
     def _fitted(self, messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
@@ -258,9 +270,14 @@ class MessageWriter:
                 for result in message.parts:
                     assert type(result) is ToolResultPart
                     if not self._is_text(result):
+                        path = log.path(result, i, message.parts.index(result))
                         result, lifted = _without_images(result)
                         images += lifted
+                        if lifted:
+                            reason = "no images in tool results: a user message after them has it"
+                            log.add("moved", path, reason)
                     out.append(new_message(TOOL, (result,)))
+                out[-1] = replace(out[-1], cache=message.cache)
             origins += [i] * (len(out) - len(origins))
         if images:
             out.append(new_message(USER, tuple(images)))
@@ -283,7 +300,7 @@ class MessageWriter:
         out: dict[str, JSON] = {"role": "user" if role is USER else self._role(role)}
         if message.name and self._dialect.speaker_names:
             out["name"] = message.name
-        texts = [p.text for p in parts if type(p) is TextPart]
+        texts = [p.text for p in parts if type(p) is TextPart and p.cache is None]
         if len(texts) == len(parts):
             out["content"] = texts[0] if len(texts) == 1 else "\n\n".join(texts)
         else:
@@ -305,14 +322,42 @@ class MessageWriter:
             out["content"] = result.text
         else:
             out["content"] = [self._content(p) for p in content]
+        if result.cache is not None:
+            out["content"] = self._marked_at_end(out["content"], result.cache)
         return out
 
     def _content(self, part: Part) -> JSON:
         if isinstance(part, TextPart):
-            return {"type": "text", "text": part.text}
+            return self._with_mark({"type": "text", "text": part.text}, part.cache)
         if isinstance(part, OpaquePart):
             return load_json(part.data)
-        return self._media(part, "")
+        block = self._media(part, "")
+        return (
+            self._with_mark(block, part.cache) if isinstance(part, ImagePart | FilePart) else block
+        )
+
+    # --- marks ---
+
+    def _marked(self, entry: dict[str, JSON], message: LLMMessage, i: int) -> dict[str, JSON]:
+        """A message with its mark, on the last of its content."""
+        if not entry.get("content") or message.cache is None:
+            path = f"{self._log.message_path(message, i)}.cache"
+            self._log.add("dropped", path, "the message has no content that can be marked")
+            return entry
+        return {**entry, "content": self._marked_at_end(entry["content"], message.cache)}
+
+    def _marked_at_end(self, content: JSON, cache: CacheLifetime) -> JSON:
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        return [*blocks[:-1], self._with_mark(blocks[-1], cache)]
+
+    def _with_mark(self, block: dict[str, JSON], cache: CacheLifetime | None) -> dict[str, JSON]:
+        if cache is None:  # and where nothing can be marked no mark comes here
+            return block
+        name, kind = {
+            "breakpoint": ("prompt_cache_breakpoint", {"mode": "explicit"}),
+            "cache_control": ("cache_control", {"type": "ephemeral"}),
+        }[self._manner.marks]
+        return {**block, name: kind if cache == "default" else {**kind, "ttl": cache}}
 
     def _media(self, part: Part, path: str) -> dict[str, JSON]:
         """An image, a sound or a document. Raises `UnsupportedError` for a source it can't have."""
@@ -329,7 +374,7 @@ class MessageWriter:
                 return {"type": "input_audio", "input_audio": part.source.url}
             if not isinstance(part.source, BytesSource):
                 _refuse(path, "sound that is not in the message itself")
-            data = b64encode(part.source.data).decode()
+            data = base64_of(part.source.data)
             if mistral:
                 return {"type": "input_audio", "input_audio": data}
             return {"type": "input_audio", "input_audio": {"data": data, "format": part.format}}
@@ -357,6 +402,7 @@ class MessageWriter:
         for part in message.parts:
             if type(part) is TextPart:
                 text += part.text
+                more = more or part.cache is not None
             elif type(part) is ToolCall:
                 calls.append(self._call(part))
             elif type(part) is AudioPart and not self._audio_id(part):
@@ -397,7 +443,8 @@ class MessageWriter:
         for part in message.parts:
             if isinstance(part, TextPart):
                 if part.text:
-                    out.append({"type": "text", "text": part.text})
+                    out.append(self._with_mark({"type": "text", "text": part.text}, part.cache))
+                    needed = needed or part.cache is not None
             elif isinstance(part, OpaquePart):
                 out.append(load_json(part.data))
                 needed = True
@@ -442,6 +489,19 @@ class MessageWriter:
         return out
 
 
+def _with_instruction(entries: list[dict[str, JSON]], text: str) -> list[dict[str, JSON]]:
+    """The messages with one more paragraph at the end of the system prompt."""
+    first = entries[0] if entries else {}
+    if first.get("role") not in ("system", "developer"):
+        return [{"role": "system", "content": text}, *entries]
+    content = first["content"]
+    if isinstance(content, str):
+        content = f"{content}\n\n{text}"
+    else:
+        content = [*content, {"type": "text", "text": text}]
+    return [{**first, "content": content}, *entries[1:]]
+
+
 def thinking_block(part: ReasoningPart) -> dict[str, JSON]:
     """The thinking block that the part came as, or one that says it."""
     text: list[JSON] = [{"type": "text", "text": part.text}]
@@ -462,7 +522,7 @@ def _without_images(result: ToolResultPart) -> tuple[ToolResultPart, list[Part]]
         return result, []
     text = result.text or ATTACHED
     head = TextPart(f"From the result of tool call {result.call_id}:")
-    return ToolResultPart(result.call_id, text, result.name, result.is_error), [head, *lifted]
+    return replace(result, content=text), [head, *lifted]
 
 
 def _payload(part: Part, key: str) -> JSON:
@@ -472,7 +532,7 @@ def _payload(part: Part, key: str) -> JSON:
 
 def _address(source: Source) -> str:
     if isinstance(source, BytesSource):
-        return f"data:{source.media_type};base64,{b64encode(source.data).decode()}"
+        return data_uri(source.data, source.media_type)
     assert isinstance(source, UrlSource)
     return source.url
 

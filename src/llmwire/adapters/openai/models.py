@@ -33,6 +33,10 @@ class ModelTraits(Struct, frozen=True):
     stop: bool = False
     """Whether stop sequences are taken; reasoning models refuse them."""
     tools_while_reasoning: bool = True
+    breakpoints: bool = False
+    """Whether parts take prompt_cache_breakpoint; from GPT-5.6 on."""
+    schema: bool = True
+    """Whether `response_format` takes a schema; from GPT-4o on."""
 
     def samples(self, effort: object) -> bool:
         """Whether temperature and top_p are taken with this reasoning effort; None: none is asked."""
@@ -46,6 +50,10 @@ _TRAITS: tuple[tuple[re.Pattern[str], ModelTraits | None], ...] = tuple(
     (re.compile(pattern), traits)
     for pattern, traits in (
         (r"gpt-oss", ModelTraits(_O, max_tokens_field="max_tokens", developer=False, stop=True)),
+        (
+            r"gpt-(3|4($|-))",
+            ModelTraits(max_tokens_field="max_tokens", developer=False, stop=True, schema=False),
+        ),
         (r"(gpt-(3|4|audio|realtime)|chatgpt-4)", _OLD),
         (r"(gpt-.*chat-latest|chatgpt-)", ModelTraits(stop=True)),
         (r"o[134](-|$)", ModelTraits(_O, "never")),
@@ -57,10 +65,15 @@ _TRAITS: tuple[tuple[re.Pattern[str], ModelTraits | None], ...] = tuple(
         (r"gpt-5\.5($|-|_)", ModelTraits(("off", *_O, "xhigh"), "effort_none")),
         (
             r"gpt-5\.6($|-|_)",
-            ModelTraits(("off", *_NEWEST), "effort_none", tools_while_reasoning=False),
+            ModelTraits(
+                ("off", *_NEWEST), "effort_none", tools_while_reasoning=False, breakpoints=True
+            ),
         ),
-        (r"(gpt-6-(sol|luna)|gpt-6\.1-terra)", ModelTraits(("off", *_NEWEST), "effort_none")),
-        (r"(gpt-|o\d)", ModelTraits(_NEWEST, "never")),
+        (
+            r"(gpt-6-(sol|luna)|gpt-6\.1-terra)",
+            ModelTraits(("off", *_NEWEST), "effort_none", breakpoints=True),
+        ),
+        (r"(gpt-|o\d)", ModelTraits(_NEWEST, "never", breakpoints=True)),
     )
 )
 

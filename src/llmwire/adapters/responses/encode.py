@@ -10,16 +10,21 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from ...caching import fit_marks
 from ...config import Dialect, ProviderConfig
 from ...history import Log
+from ...output import OutputPlan, fit_tool
 from ...providers import dialect_of
-from ...request import LLMRequest, OutputFormat
+from ...request import LLMRequest
+from ...schema import SchemaRules
 from ...types import JSON, AvailableTool, Native
 from ..openai.encode import (
-    EMPTY_SCHEMA,
+    BREAKPOINTS,
+    MOST_BREAKPOINTS,
     add_sampling,
     add_thinking,
     add_tools,
+    planned_output,
     takes_developer,
 )
 from ..openai.models import traits_of
@@ -36,6 +41,10 @@ def prepare_body(request: LLMRequest, provider: ProviderConfig, log: Log) -> dic
     Raises `UnsupportedError` with a path for content that this wire can't say.
     """
     dialect, traits = dialect_of(provider), traits_of(request.model.name)
+    lifetimes = BREAKPOINTS if traits is not None and traits.breakpoints else ()
+    request = fit_marks(
+        request, lifetimes, log, most=MOST_BREAKPOINTS, tools=False, assistant=False
+    )
     rule = dialect.tool_call_ids
     writer = InputWriter(
         Native(API, provider.name, request.model.name),
@@ -48,6 +57,9 @@ def prepare_body(request: LLMRequest, provider: ProviderConfig, log: Log) -> dic
         custom=[t.function.name for t in request.tools if t.type == "custom"],
     )
     instructions, items = writer.prepare_input(request.messages)
+    plan = planned_output(request, dialect, traits, log)
+    if plan is not None and plan.instruction:
+        instructions = f"{instructions}\n\n{plan.instruction}" if instructions else plan.instruction
     body: dict[str, JSON] = {"model": request.model.name}
     if instructions is not None:
         body["instructions"] = instructions
@@ -62,8 +74,8 @@ def prepare_body(request: LLMRequest, provider: ProviderConfig, log: Log) -> dic
         log.add("dropped", "stop", "the wire has no stop sequences", list(request.stop))
     if request.seed is not None:
         log.add("dropped", "seed", "the wire has no seed", request.seed)
-    if request.output is not None:
-        body["text"] = {"format": output_entry(request.output)}
+    if plan is not None and plan.mode != "text" and request.output is not None:
+        body["text"] = {"format": output_entry(plan, request.output.name)}
     _add_identity(body, request, dialect, log)
     if request.previous_response_id is not None:
         body["previous_response_id"] = request.previous_response_id
@@ -100,7 +112,9 @@ def _add_identity(body: dict[str, JSON], request: LLMRequest, dialect: Dialect, 
             log.add("dropped", "cache_key", "the server has no such key", request.cache_key)
 
 
-def tool_entry(tool: AvailableTool) -> dict[str, JSON]:
+def tool_entry(
+    tool: AvailableTool, rules: SchemaRules | None, log: Log, path: str
+) -> dict[str, JSON]:
     """A tool, flat. `strict` is always said: left out it means "if the schema allows it"."""
     function = tool.function
     out: dict[str, JSON] = {"type": tool.type, "name": function.name}
@@ -112,8 +126,8 @@ def tool_entry(tool: AvailableTool) -> dict[str, JSON]:
             rest = {k: v for k, v in function.format.items() if k != "grammar"}
             out["format"] = rest | grammar if isinstance(grammar, dict) else function.format
         return out
-    out["parameters"] = function.parameters or EMPTY_SCHEMA
-    out["strict"] = bool(function.strict)
+    out["parameters"], strict = fit_tool(function, rules, log, f"{path}.function")
+    out["strict"] = bool(strict)
     return out
 
 
@@ -121,12 +135,7 @@ def named_choice(tool: AvailableTool) -> dict[str, JSON]:
     return {"type": tool.type, "name": tool.function.name}
 
 
-def output_entry(output: OutputFormat) -> dict[str, JSON]:
-    if output.schema is None:
+def output_entry(plan: OutputPlan, name: str) -> dict[str, JSON]:
+    if plan.mode == "object":
         return {"type": "json_object"}
-    return {
-        "type": "json_schema",
-        "name": output.name,
-        "schema": output.schema,
-        "strict": output.strict,
-    }
+    return {"type": "json_schema", "name": name, "schema": plan.schema, "strict": plan.strict}

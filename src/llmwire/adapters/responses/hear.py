@@ -35,7 +35,7 @@ from ...types import (
     new_message,
 )
 from ..base import ServerRequest, canonical_json
-from ..openai.hear import bytes_of, level_of, refuse, source_of
+from ..openai.hear import bytes_of, check_schema, level_of, refuse, source_of
 from ..openai.models import traits_of
 from .encode import MIN_OUTPUT_TOKENS
 from .items import API, CALLS, entries_of, is_understood, item_id, kept_part, parts_of
@@ -327,7 +327,10 @@ def _output(text: JSON) -> OutputFormat | None:
         return None
     if form["type"] == "json_object":
         return OutputFormat()
-    return OutputFormat(form["schema"], form["name"], bool(form.get("strict")))
+    strict = bool(form.get("strict"))
+    if strict:
+        check_schema(form["schema"], form["name"], "text.format")
+    return OutputFormat(form["schema"], form["name"], strict)
 
 
 def _messages(instructions: JSON, items: list[dict[str, Any]]) -> Iterator[LLMMessage]:
@@ -388,6 +391,14 @@ def _plain(part: Part) -> Part:
 
 
 def _block(block: Any) -> Any:
+    part = _unmarked(block)
+    mark = block.get("prompt_cache_breakpoint")
+    if isinstance(mark, dict) and isinstance(part, TextPart | ImagePart | FilePart):
+        return replace(part, cache=mark.get("ttl") or "default")
+    return part
+
+
+def _unmarked(block: Any) -> Any:
     kind = block.get("type")
     if kind in ("input_text", "output_text") and isinstance(block.get("text"), str):
         return TextPart(block["text"])

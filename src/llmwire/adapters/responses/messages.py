@@ -7,15 +7,16 @@ Wire reference 2.2, 2.4 (2026-11-22).
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NoReturn
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from ...errors import UnsupportedError
 from ...history import Log, close_parts, drop_foreign, fit_ids, issued_by, pair_tool_calls
+from ...media import base64_of, data_uri
 from ...types import (
     JSON,
     AudioPart,
@@ -76,7 +77,8 @@ class InputWriter:
     def prepare_input(self, messages: Sequence[LLMMessage]) -> tuple[str | None, list[JSON]]:
         """Instructions and items. Raises `UnsupportedError` with the path of what can't be said.
 
-        A leading system message becomes the instructions, unless there is nothing else.
+        A leading system message becomes the instructions, unless there is nothing else, or it is
+        marked as worth caching, which instructions can't be.
         """
         for i, message in enumerate(messages):
             self._check(message, i)
@@ -84,7 +86,8 @@ class InputWriter:
         fitted = self._paired(close_parts(fitted, self._log))
         fitted = fit_ids(fitted, self._call_ids, self._log)
         instructions = None
-        if len(fitted) > 1 and fitted[0].role is Role.system:
+        marked = bool(fitted) and any(type(p) is TextPart and p.cache for p in fitted[0].parts)
+        if len(fitted) > 1 and fitted[0].role is Role.system and not marked:
             instructions = _texts(fitted[0].parts)
             fitted = fitted[1:]
         items: list[JSON] = []
@@ -148,6 +151,10 @@ class InputWriter:
 
     def _said(self, message: LLMMessage) -> Iterator[JSON]:
         role = message.role
+        if message.cache is not None:
+            self._log.add(
+                "dropped", "cache", "the end of the message can't be marked", message.cache
+            )
         word = "user" if role is Role.tool else str(role)
         if role is Role.developer and not self._developer:
             word = "system"
@@ -164,7 +171,7 @@ class InputWriter:
                 yield from map(self._item, parts)
                 continue
             run = list(parts)
-            if len(run) == 1 and isinstance(run[0], TextPart):
+            if len(run) == 1 and isinstance(run[0], TextPart) and not run[0].cache:
                 yield {"role": word, "content": run[0].text}
             else:
                 yield {"role": word, "content": [content(p) for p in run]}
@@ -178,6 +185,12 @@ class InputWriter:
             isinstance(p, TextPart) for p in part.content
         ):
             output = [content(p) for p in part.content]
+        if part.cache is not None:
+            blocks = part.content if isinstance(part.content, tuple) else (TextPart(part.content),)
+            last: Any = blocks[-1]
+            if not isinstance(last, OpaquePart):
+                blocks = (*blocks[:-1], replace(last, cache=part.cache))
+            output = [content(p) for p in blocks]
         return {
             "type": "custom_tool_call_output" if custom else "function_call_output",
             "call_id": part.call_id,
@@ -370,6 +383,10 @@ def _object(text: JSON, path: str = "") -> dict[str, JSON]:
 def content(part: Part, path: str = "") -> JSON:
     """A block of a user's message or of a result. Raises `UnsupportedError` for a source that it
     can't have."""
+    if isinstance(part, TextPart | ImagePart | FilePart) and part.cache is not None:
+        mark = {"mode": "explicit"} | ({} if part.cache == "default" else {"ttl": part.cache})
+        unmarked: Any = content(replace(part, cache=None), path)
+        return {**unmarked, "prompt_cache_breakpoint": mark}
     if isinstance(part, TextPart):
         return {"type": "input_text", "text": part.text}
     if isinstance(part, OpaquePart):
@@ -384,7 +401,7 @@ def content(part: Part, path: str = "") -> JSON:
     if isinstance(part, AudioPart):
         if not isinstance(part.source, BytesSource):
             _refuse(path, "sound that is not in the message itself")
-        data = b64encode(part.source.data).decode()
+        data = base64_of(part.source.data)
         return {"type": "input_audio", "input_audio": {"data": data, "format": part.format}}
     assert isinstance(part, FilePart)
     file: dict[str, JSON] = {"type": "input_file"}
@@ -398,7 +415,7 @@ def content(part: Part, path: str = "") -> JSON:
 
 def _address(source: Source) -> str:
     if isinstance(source, BytesSource):
-        return f"data:{source.media_type};base64,{b64encode(source.data).decode()}"
+        return data_uri(source.data, source.media_type)
     assert isinstance(source, UrlSource)
     return source.url
 
