@@ -51,6 +51,8 @@ def main() -> int:
             results += WHAT[name]()
         except NotHere as e:
             results.append(Result(name, "", "", "all", "not run", str(e)))
+        except Exception as e:  # the others are tried all the same
+            results.append(Result(name, "", "", "all", "failed", f"{type(e).__name__}: {e}"))
         print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
     print(f"\n{render(results)}\n\n{summary(results)}")
     outcomes = {result.outcome for result in results}

@@ -50,6 +50,10 @@ FIXTURES: list[dict[str, Any]] = [
             "finishReason": "length",
         },
     },
+    {
+        "match": {"userMessage": "A trip"},
+        "response": {"content": '{"city": "Oslo", "days": 7}'},
+    },
     {"match": {"userMessage": "Think"}, "response": {"content": HELLO, "reasoning": THOUGHT}},
     {
         "match": {"userMessage": "Go on"},

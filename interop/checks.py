@@ -9,6 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from llmwire import (
     AvailableFunction,
     AvailableTool,
@@ -121,7 +124,7 @@ class Call:
             model=self.peer.model, messages=messages, **options
         ) as stream:
             chunks = [chunk async for chunk in stream]
-        assert stream.result == accumulate(chunks)
+        assert replace(stream.result, output=None) == accumulate(chunks)
         return stream.result
 
 
@@ -195,6 +198,20 @@ async def thinking(call: Call) -> None:
         matches(call.answers.hello, again.text)
 
 
+class Trip(msgspec.Struct):
+    """A journey."""
+
+    city: str
+    days: int
+
+
+async def output(call: Call) -> None:
+    for streamed in (False, True):
+        reply = await call("A trip to Oslo, 7 days", streamed, output=Trip)
+        assert reply.output == Trip("Oslo", 7), reply
+        stopped(reply, "stop")
+
+
 async def stop_sequence(call: Call) -> None:
     for streamed in (False, True):
         reply = await call("Hi", streamed, stop=[call.answers.stop_at])
@@ -239,7 +256,7 @@ async def cancelling(call: Call) -> None:
     await _until(idle)
 
 
-async def _until(idle: Callable[[], Awaitable[bool]], seconds: float = 3.0) -> None:
+async def _until(idle: Callable[[], Awaitable[bool]], seconds: float = 8.0) -> None:
     clock = asyncio.get_running_loop().time
     end = clock() + seconds
     while not await idle():
@@ -283,6 +300,7 @@ CHECKS: dict[str, Callable[[Call], Awaitable[None]]] = {
     "tools": tools,
     "tools streamed": tools_streamed,
     "thinking": thinking,
+    "output": output,
     "stop": stop_sequence,
     "length": length,
     "counting": counting,

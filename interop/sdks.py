@@ -37,6 +37,7 @@ COLUMNS = (
     ("thinking", r"think|thought|reason"),
     ("counting", r"count"),
     ("errors", r"error|refused|cut|wrong|retries|an_error"),
+    ("output", r"structured"),
     ("streamed", r"(?<!tools_)stream(?!_error)"),
     ("whole", r"whole|a_call_goes"),
 )
