@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from . import aimock, litellm, llamacpp, sdks
+from . import aimock, litellm, llamacpp, recorder, sdks
 from .checks import run
 from .install import NotHere
 from .table import Result, render, summary
@@ -31,6 +31,7 @@ def _against(module: object) -> Run:
 WHAT: dict[str, Run] = {
     "llamacpp": _against(llamacpp),
     "aimock": _against(aimock),
+    "recorder": _against(recorder),
     "litellm": _against(litellm),
     "python": sdks.python_clients,
     "node": sdks.node_clients,
