@@ -10,7 +10,7 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 OVER_HTTP := tests/test_clients.py tests/test_defects.py tests/testing tests/cli
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients check lint types docs fuzz simulate interop golden bench bench-peers clean
+.PHONY: help demo test test-clients check lint types docs fuzz simulate interop golden catalogue bench bench-peers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ interop: $(VENV)/.developed ## servers and clients that others wrote, with a tab
 
 docs: $(VENV)/.developed ## rewrite the generated parts of the documents
 	@$(BIN)/python scripts/generated_docs.py
+
+catalogue: $(VENV)/.developed ## make the catalogue of models anew, from public packages
+	@$(BIN)/python scripts/catalogue.py $(ARGS)
 
 golden: $(VENV)/.developed ## write down anew what goes over the wire, for review
 	@$(BIN)/python tests/golden.py

@@ -37,6 +37,8 @@ WIRES = {
     "openai-responses": "Responses, of OpenAI and of servers with such an endpoint",
     "gemini": "Gemini's generateContent, at AI Studio",
     "vertex-gemini": "Gemini on Vertex AI",
+    "bedrock-converse": "Amazon Bedrock's Converse, for all its models",
+    "bedrock-anthropic": "Claude on Amazon Bedrock, over InvokeModel",
 }
 """What a wire format is called among people; a new one needs a name here."""
 

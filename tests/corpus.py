@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from llmwire.config import ModelConfig, ProviderConfig
 from llmwire.errors import BackendError
@@ -38,6 +39,8 @@ STYLES = {
     "anthropic-messages": "anthropic",
     "vertex-anthropic": "vertex-anthropic",
     "mistral-chat": "reasoning",
+    "bedrock-converse": "bedrock-converse",
+    "bedrock-anthropic": "bedrock-anthropic",
 }
 
 
@@ -75,8 +78,9 @@ def request_of(exchange: dict[str, Any]) -> LLMRequest:
         for t in body.get("tools") or ()
         if (name := (t.get("function") or t).get("name"))
     )
+    in_path = re.search(r"/model/([^/]+)/", exchange["request"]["url"])
     return LLMRequest(
-        model=ModelConfig(body.get("model") or "recorded"),
+        model=ModelConfig(body.get("model") or (unquote(in_path[1]) if in_path else "recorded")),
         messages=(LLMMessage("user", "recorded"),),
         tools=tools,
         stream=exchange["stream"],
@@ -86,7 +90,7 @@ def request_of(exchange: dict[str, Any]) -> LLMRequest:
 def provider_of(exchange: dict[str, Any]) -> ProviderConfig:
     """The provider as a user would configure it: its address without the endpoint."""
     url = exchange["request"]["url"].split("?")[0].split("#")[0]
-    base = re.sub(r"/(chat/completions|responses(/.*)?|messages|projects/.*)$", "", url)
+    base = re.sub(r"/(chat/completions|responses(/.*)?|messages|projects/.*|model/.*)$", "", url)
     return ProviderConfig(
         exchange["provider"],
         base,

@@ -121,8 +121,9 @@ parts: st.SearchStrategy[Part] = closed_parts | deltas
 
 counts = st.none() | st.integers(0, 10**6)
 usages = st.builds(
-    LLMUsage, counts, counts, counts, counts, counts, counts, counts, counts,
-    st.sampled_from(["reported", "partial", "estimated"]), st.none() | json_objects,
+    LLMUsage, *[counts] * 8, st.sampled_from(["reported", "partial", "estimated"]),
+    st.none() | json_objects, counts, counts,
+    st.none() | st.dictionaries(words, st.integers(0, 9)), st.none() | words,
 )  # fmt: skip
 stops = st.builds(
     StopInfo, st.sampled_from(["stop", "length", "tool_calls", "other"]), st.none() | words

@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "sse",
         "eventstream",
+        "sigv4",
         "history",
         "fitting",
         "pairing",
@@ -42,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "error_builder",
         "toml_places",
         "pricing",
+        "catalogue",
         "schema",
         "typed",
         "output",
@@ -51,18 +53,38 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "caching",
     ),
     ("adapters",),
-    ("clocks", "transport", "auth", "environment", "settings", "content"),
+    ("check", "draft", "repair"),
+    (
+        "clocks",
+        "transport",
+        "auth",
+        "aws",
+        "flights",
+        "environment",
+        "settings",
+        "content",
+        "price_library",
+    ),
     ("intake", "stream", "backend", "connection", "listing", "fallback"),
     ("testing", "sync", "cli", "__main__"),
 )
-PURE_LAYERS = 3
+PURE_LAYERS = 4
 """The lowest layers, which neither await nor ask the world for anything."""
 GENERATOR_FREE_TO = ("testing", "cli")
-OPTIONAL = ("aiohttp", "httpx", "httpx2", "google", "httptools", "keyring")
-WORLD = "aiohttp asyncio concurrent ctypes google http.client http.server httpcore httpx httpx2 keyring multiprocessing "
+OPTIONAL = (
+    "aiohttp",
+    "httpx",
+    "httpx2",
+    "google",
+    "botocore",
+    "genai_prices",
+    "httptools",
+    "keyring",
+)
+WORLD = "aiohttp asyncio botocore concurrent ctypes google http.client http.server httpcore httpx httpx2 keyring multiprocessing "
 WORLD += "os pathlib queue random requests secrets select selectors signal socket ssl subprocess "
 WORLD += "tempfile threading time urllib.request urllib3 uuid"
-VENDORS = "ai21 anthropic boto3 botocore cohere dashscope fireworks groq huggingface_hub langchain "
+VENDORS = "ai21 anthropic boto3 cohere dashscope fireworks groq huggingface_hub langchain "
 VENDORS += "langchain_core litellm mistralai ollama openai pydantic_ai replicate together vertexai "
 VENDORS += "zhipuai"
 

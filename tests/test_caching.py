@@ -310,7 +310,7 @@ def test_any_marks_make_a_request_that_is_taken(
     prepared = ADAPTERS[wire].prepare_request(given_, provider(wire))
     dropped = [a for a in prepared.adaptations if "cache" in a.path]
     marks = marks_of(given_)
-    if wire in ("anthropic", "vertex-anthropic"):
+    if "anthropic" in wire or wire == "bedrock-converse":
         assert len(marks_of(got)) == min(len(marks), 4) or not marks
     elif wire == "openai-responses":  # a newer GPT's; not tools, not what it said itself
         kept = [
@@ -639,6 +639,8 @@ PLACES = {
     "openai-responses": ("tools[1]", "instructions", "input[0].content"),
     "anthropic": ("tools[1]", "system[0].text", "messages[0].content"),
     "vertex-anthropic": ("tools[1]", "system[0].text", "messages[0].content"),
+    "bedrock-anthropic": ("tools[1]", "system[0].text", "messages[0].content"),
+    "bedrock-converse": ("toolConfig.tools[1]", "system[0].text", "messages[0].content"),
     "gemini": ("tools[0].functionDeclarations[1]", "systemInstruction", "contents[0].parts[0]"),
     "vertex-gemini": ("tools[0].functionDeclarations[1]", "systemInstruction", "contents[0]"),
 }

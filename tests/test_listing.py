@@ -21,6 +21,7 @@ from scripted import JSON, Answer, ScriptedTransport
 
 LISTERS = sorted(s for s in ADAPTERS if s != "vertex-anthropic")
 OPENAI = ProviderConfig("p", "http://127.0.0.1:1/v1")
+CONVERSE = "bedrock-converse"
 CLAUDE = ProviderConfig("c", "http://127.0.0.1:1", api_style="anthropic")
 
 
@@ -115,6 +116,7 @@ async def test_failures_are_retried_as_in_a_call() -> None:
     "provider",
     [
         ProviderConfig("v", api_style="vertex-anthropic", project_id="p", region="global"),
+        ProviderConfig("p", "https://a.bedrock-runtime.us-east-1.vpce.amazonaws.com", "", CONVERSE),
         replace(OPENAI, dialect=Dialect(model_list=False)),
         replace(CLAUDE, dialect=Dialect(model_list=False)),
     ],

@@ -151,6 +151,7 @@ MODELS = {
     "reasoning": ["mistral-medium-latest"],
     "anthropic": ["claude-sonnet-4-5", "claude-opus-4-7", "other"],
     "vertex-anthropic": ["claude-sonnet-4-5"],
+    "bedrock-anthropic": ["claude-sonnet-4-5"],
 }
 
 

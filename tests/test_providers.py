@@ -20,6 +20,7 @@ from llmwire.adapters.openai.encode import clamp_level
 from llmwire.backend import GenericBackend
 from llmwire.config import THINKING_LEVELS, Dialect, ModelConfig, ProviderConfig
 from llmwire.errors import ConfigError, IncompleteStreamError, UnsupportedError
+from llmwire.eventstream import event_frame
 from llmwire.history import BRIDGE
 from llmwire.providers import PROVIDERS, dialect_of
 from llmwire.request import LLMRequest, OutputFormat
@@ -121,6 +122,10 @@ CALLS = {
     "ollama-cloud": "https://ollama.com/api/chat",
     "lmstudio": "http://127.0.0.1:1234/v1/chat/completions",
     "sglang": "http://127.0.0.1:30000/v1/chat/completions",
+    "bedrock": "https://bedrock-runtime.us-east5.amazonaws.com/model/org%2Fm/converse",
+    "bedrock-anthropic": "https://bedrock-runtime.us-east5.amazonaws.com/model/org%2Fm/invoke",
+    "bedrock-mantle": "https://bedrock-mantle.us-east5.api.aws/anthropic/v1/messages",
+    "bedrock-openai": "https://bedrock-mantle.us-east5.api.aws/openai/v1/chat/completions",
 }
 """Where a call for the model `org/m` goes."""
 
@@ -443,8 +448,13 @@ def tool_result_images(row: ProviderConfig, value: bool) -> None:
 def stream_end(row: ProviderConfig, value: str) -> None:
     request = LLMRequest(model=ModelConfig("some-model"), messages=(HI,), stream=True)
     event = b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
+    end = b"data: [DONE]\n\n"
+    if row.api_style == "bedrock-converse":
+        event = event_frame("contentBlockDelta", b'{"contentBlockIndex":0,"delta":{"text":"x"}}')
+        event += event_frame("messageStop", b'{"stopReason":"end_turn"}')
+        end = event_frame("metadata", b'{"usage":{"inputTokens":1,"outputTokens":1}}')
     whole = ADAPTERS[row.api_style].stream_decoder(request, row)
-    assert accumulate([*whole.feed(event + b"data: [DONE]\n\n"), *whole.finish()]).text == "x"
+    assert accumulate([*whole.feed(event + end), *whole.finish()]).text == "x"
     cut = ADAPTERS[row.api_style].stream_decoder(request, row)
     list(cut.feed(event))
     with pytest.raises(IncompleteStreamError):

@@ -33,6 +33,11 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .backend import TokenCount as TokenCount
     from .caching import CacheBreak as CacheBreak
     from .caching import explain_cache as explain_cache
+    from .catalogue import ModelFacts as ModelFacts
+    from .catalogue import facts_of as facts_of
+    from .check import Finding as Finding
+    from .check import HistoryCheck as HistoryCheck
+    from .check import check_history as check_history
     from .config import Dialect as Dialect
     from .config import ModelConfig as ModelConfig
     from .config import ModelInfo as ModelInfo
@@ -74,7 +79,13 @@ if TYPE_CHECKING:  # for type checkers and readers; `_PLACES` says the same at r
     from .fallback import Fallback as Fallback
     from .gate import RateLimits as RateLimits
     from .history import merge_consecutive_user_messages as merge_consecutive_user_messages
+    from .price_library import library_prices as library_prices
+    from .pricing import Cost as Cost
+    from .pricing import Prices as Prices
+    from .pricing import cost_of as cost_of
+    from .pricing import prices_of as prices_of
     from .providers import PROVIDERS as PROVIDERS
+    from .repair import repaired_after as repaired_after
     from .request import LLMRequest as LLMRequest
     from .request import OutputFormat as OutputFormat
     from .retry import RetryPolicy as RetryPolicy
@@ -128,6 +139,8 @@ _PLACES = {
     "adapters.vertex": "VertexAnthropicAdapter",
     "backend": "GenericBackend TokenCount",
     "caching": "CacheBreak explain_cache",
+    "catalogue": "ModelFacts facts_of",
+    "check": "Finding HistoryCheck check_history",
     "config": "Dialect ModelConfig ModelInfo ProviderConfig ThinkingLevel Timeouts",
     "connection": "Connection connect",
     "content": "audio file image",
@@ -140,7 +153,10 @@ _PLACES = {
     "fallback": "Fallback",
     "gate": "RateLimits",
     "history": "merge_consecutive_user_messages",
+    "price_library": "library_prices",
+    "pricing": "Cost Prices cost_of prices_of",
     "providers": "PROVIDERS",
+    "repair": "repaired_after",
     "request": "LLMRequest OutputFormat",
     "retry": "RetryPolicy",
     "stream": "ReplyStream",

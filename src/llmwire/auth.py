@@ -1,21 +1,23 @@
 """Credentials: what is added to a request last, and may need waiting for.
 
-Keys come from the environment, Google's tokens from application-default credentials. No secret
-is kept in a config value, and none gets into a text.
+Keys come from the environment, Google's tokens from application-default credentials, AWS's
+signatures from `aws`. No secret is kept in a config value, and none gets into a text.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from functools import cache
 from typing import Any
 
+from msgspec.structs import replace
+
 from .adapters.base import Headers, PreparedRequest
+from .aws import BEARER_TOKEN, AWSCredentials, signed_headers
 from .config import ProviderConfig
 from .errors import AuthenticationError, BackendError, ConfigError, TransportError
+from .flights import Flights, error_maker
 
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """What Vertex AI asks for (wire reference 3.1)."""
@@ -34,16 +36,19 @@ async def authorize(
     provider: ProviderConfig,
     *,
     tokens: GoogleTokens | None = None,
+    aws: AWSCredentials | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Headers:
     """The request's headers with its credential.
 
-    `environ` replaces the process's environment, `tokens` the process's Google credentials.
-    Raises `ConfigError` naming the variable if the key is not there or can't be one;
-    for Google's tokens see `GoogleTokens.token`.
+    `environ` replaces the process's environment, `tokens` the process's Google credentials, `aws`
+    its AWS credentials. Raises `ConfigError` naming the variable if the key is not there or can't
+    be one; for the others see `GoogleTokens.token` and `AWSCredentials.key`.
     """
     if prepared.auth == "none":
         return prepared.headers
+    if prepared.auth == "aws":
+        return await _aws(prepared, provider, os.environ if environ is None else environ, aws)
     if prepared.auth == "google":
         token = await (_shared_tokens() if tokens is None else tokens).token()
         return prepared.headers.replaced({"authorization": f"Bearer {token}"})
@@ -53,6 +58,22 @@ async def authorize(
     if prepared.auth in ("x-api-key", "api-key", "x-goog-api-key"):
         return prepared.headers.replaced({prepared.auth: key})
     return prepared.headers.replaced({"authorization": f"Bearer {key}"})
+
+
+async def _aws(
+    prepared: PreparedRequest,
+    provider: ProviderConfig,
+    environ: Mapping[str, str],
+    credentials: AWSCredentials | None,
+) -> Headers:
+    """By Bedrock's bearer token if there is one, else signed. A variable of one's own is meant: it
+    is no choice."""
+    variable = provider.api_key_env_var or BEARER_TOKEN
+    if variable != BEARER_TOKEN or environ.get(BEARER_TOKEN):
+        token = read_key(replace(provider, api_key_env_var=variable), environ)
+        return prepared.headers.replaced({"authorization": f"Bearer {token}"})
+    key = await (_shared_aws() if credentials is None else credentials).key(environ)
+    return signed_headers(prepared, key)
 
 
 def read_key(provider: ProviderConfig, environ: Mapping[str, str]) -> str | None:
@@ -79,11 +100,8 @@ def read_key(provider: ProviderConfig, environ: Mapping[str, str]) -> str | None
 
 # --- Google -----------------------------------------------------------------------------------
 
-_Outcome = str | Callable[[], BackendError]
-"""A token, or what makes the error: each who waits raises one of his own."""
 
-
-class GoogleTokens:
+class GoogleTokens(Flights[str]):
     """Access tokens from Google's application-default credentials.
 
     One object serves all event loops and threads of a process. Looking up the credentials and
@@ -92,15 +110,15 @@ class GoogleTokens:
     default ones.
     """
 
+    thread_name = "llmwire-google-token"
+
     def __init__(self, credentials: Any = None) -> None:
         self._given = credentials
-        self._reset()
+        super().__init__()
 
     def _reset(self) -> None:
         self._credentials = self._given
-        self._lock = threading.Lock()
-        self._flight: Future[_Outcome] | None = None
-        self._pid = os.getpid()
+        super()._reset()
 
     async def token(self) -> str:
         """A token that is valid now.
@@ -108,36 +126,14 @@ class GoogleTokens:
         Raises `ConfigError` where google-auth is not installed or there are no credentials,
         `AuthenticationError` where Google refuses them, `TransportError` where it can't be asked.
         """
-        if self._pid != os.getpid():
-            self._reset()  # after a fork: the refreshing thread stayed in the parent
-        with self._lock:
-            flight = self._flight
-            if flight is None:
-                credentials = self._credentials
-                if credentials is not None and credentials.valid:
-                    return str(credentials.token)
-                flight = self._flight = Future()
-                # A running future can't be cancelled, so a waiter's cancellation stays its own.
-                flight.set_running_or_notify_cancel()
-                threading.Thread(
-                    target=self._fly, args=(flight,), name="llmwire-google-token", daemon=True
-                ).start()
-        outcome = await asyncio.wrap_future(flight)
-        if isinstance(outcome, str):
-            return outcome
-        raise outcome()
+        return await self.get()
 
-    def _fly(self, flight: Future[_Outcome]) -> None:
-        outcome: _Outcome
-        try:
-            outcome = self._refreshed()
-        except BaseException as e:
-            outcome = _error_maker(e)
-        with self._lock:
-            self._flight = None
-        flight.set_result(outcome)
+    def _ready(self) -> str | None:
+        credentials = self._credentials
+        usable = credentials is not None and credentials.valid
+        return str(credentials.token) if usable else None
 
-    def _refreshed(self) -> str:
+    def _fetch(self) -> str:
         # google-auth asks the metadata server with `requests` only, so there is no lighter way.
         import google.auth
         from google.auth.transport.requests import Request
@@ -154,27 +150,18 @@ class GoogleTokens:
             raise AuthenticationError("Google's credentials gave no token")
         return token
 
+    def _error_of(self, cause: BaseException) -> Callable[[], BackendError]:
+        return error_maker(cause, "google", *_translated(cause))
 
-_shared: GoogleTokens | None = None
 
-
+@cache
 def _shared_tokens() -> GoogleTokens:
-    global _shared
-    if _shared is None:
-        _shared = GoogleTokens()
-    return _shared
+    return GoogleTokens()
 
 
-def _error_maker(cause: BaseException) -> Callable[[], BackendError]:
-    """What an exception of google-auth is in our tree."""
-    kind, text, retryable = _translated(cause)
-
-    def make() -> BackendError:
-        error = kind(text, provider="google", phase="connect", retryable=retryable)
-        error.__cause__ = cause
-        return error
-
-    return make
+@cache
+def _shared_aws() -> AWSCredentials:
+    return AWSCredentials()
 
 
 def _translated(cause: BaseException) -> tuple[type[BackendError], str, bool | None]:

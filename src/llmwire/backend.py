@@ -5,22 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from msgspec.structs import replace
 
 from .adapters import ADAPTERS
 from .adapters.base import Headers, PreparedRequest, Remembering, TokenCounter
 from .auth import BY_KEY, GoogleTokens, authorize, key_now
+from .aws import AWSCredentials
 from .clocks import Watch
 from .config import ModelConfig, ModelInfo, ProviderConfig, ThinkingLevel, Timeouts
-from .errors import ConfigError, DecodeError, NotFoundError, OutputError, UnsupportedError
+from .errors import (
+    BackendError,
+    ConfigError,
+    DecodeError,
+    NotFoundError,
+    OutputError,
+    UnsupportedError,
+)
 from .gate import RateGate, RateLimits
 from .listing import list_models
 from .media import check_body, check_content
 from .memory import Memory
 from .output import output_format
 from .providers import dialect_of
+from .repair import Repaired, repaired_after
 from .request import LLMRequest
 from .retry import RetryBudget, RetryPolicy
 from .stream import ReplyStream
@@ -31,6 +40,8 @@ from .types import JSON, AvailableTool, LLMChunk, LLMMessage, Retry, StrToolChoi
 PROBE_TOKENS = 16
 """What a counting probe lets the model write: the least that all known servers take (some
 OpenAI-compatible upstreams refuse less; wire reference 8.1)."""
+
+T = TypeVar("T")
 
 _USER_AGENT = {"User-Agent": "llmwire/0.1.0"}
 _CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
@@ -49,6 +60,10 @@ class _Known(NamedTuple):
 
 Messages: TypeAlias = Sequence[LLMMessage] | LLMMessage | str
 """A history; one message or plain text (of the user) stands for a history of one."""
+
+
+HistoryPolicy: TypeAlias = Literal["repair", "refuse"]
+"""What becomes of a history that does not fit the wire as it is."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -117,7 +132,9 @@ class GenericBackend:
     `httpx.AsyncClient`, `httpx2.AsyncClient`, `aiohttp.ClientSession` or `Transport`, which stays
     yours to close. `timeouts` (seconds, one number for the total) replaces the provider's; `rate`
     says how often the key may be used. A call that is told to wait holds back the others. `on_retry`
-    is told of every attempt that is followed by another, before the wait.
+    is told of every attempt that is followed by another, before the wait. `history="repair"` makes
+    histories fit the wire, with a record on the reply; `"refuse"` raises `UnsupportedError` with the
+    first place that would be changed, before any I/O.
 
     Raises `ConfigError` for an unknown `api_style` or client.
     """
@@ -129,9 +146,12 @@ class GenericBackend:
         client: Any = None,
         timeouts: Timeouts | float | None = None,
         retry: RetryPolicy | None = None,
+        history: HistoryPolicy = "repair",
         rate: RateLimits | None = None,
         on_retry: Callable[[Retry], None] | None = None,
     ) -> None:
+        if history not in ("repair", "refuse"):
+            raise ConfigError(f'history must be "repair" or "refuse", not {history!r}')
         if provider.api_style not in ADAPTERS:
             raise ConfigError(
                 f"provider {provider.name!r}: api_style {provider.api_style!r} is not one of "
@@ -143,12 +163,14 @@ class GenericBackend:
         self.adapter = ADAPTERS[provider.api_style]
         self.timeouts = timeouts or provider.timeouts
         self.retry = retry or RetryPolicy()
+        self.history = history
         self.budget = RetryBudget()
         self.gate = RateGate(rate)
         self.on_retry = on_retry
         self._own = HTTPTransport() if client is None else None
         self.transport: Transport = self._own or transport_for(client)
         self._tokens = GoogleTokens()
+        self._aws = AWSCredentials()
         self._remembering = self.adapter if isinstance(self.adapter, Remembering) else None
         self._memory = Memory()
         self._known: dict[tuple[int, str], _Known] = {}
@@ -217,9 +239,10 @@ class GenericBackend:
         if isinstance(adapter, TokenCounter):
             prepared = adapter.prepare_count(request, self.provider)
             if prepared is not None:
-                call = _CountStream(self, request, _headers_of(options), prepared, adapter)
+                call = _Question(self, request, _headers_of(options), prepared)
                 try:
-                    return TokenCount(await call.count(), "endpoint")
+                    count = await call.answer(lambda body: adapter.parse_count(body, request))
+                    return TokenCount(count, "endpoint")
                 except NotFoundError:
                     pass  # a compatible server without the endpoint
         probe: CallOptions = {**options, "max_tokens": PROBE_TOKENS, "thinking": "off"}
@@ -262,7 +285,20 @@ class GenericBackend:
         if not prepared.base_url:
             raise ConfigError(f"provider {self.provider.name!r} has no api_base")
         check_body(prepared.body, dialect.max_request_bytes)
+        if self.history == "refuse":
+            for a in prepared.adaptations:
+                if a.changes_history:
+                    raise UnsupportedError(
+                        f"{a.path}: {a.reason}; this backend sends histories as they are or not at "
+                        "all (`check_history` finds and mends what does not fit)",
+                        path=a.path,
+                        phase="prepare",
+                    )
         return prepared
+
+    def repaired(self, request: LLMRequest, error: BackendError) -> Repaired | None:
+        """What to send instead, once, after the server rejected the history; None: nothing."""
+        return None if self.history == "refuse" else repaired_after(request, error)
 
     async def authorized(
         self, prepared: PreparedRequest, extra_headers: Mapping[str, str]
@@ -273,7 +309,9 @@ class GenericBackend:
             extra = Headers(self.provider.extra_headers, extra_headers)
             if any(name in extra for name in _CREDENTIALS):
                 prepared = replace(prepared, auth="none")
-            headers = await authorize(prepared, self.provider, tokens=self._tokens)
+            elif scheme == "aws":  # its signature covers the caller's headers too
+                prepared = replace(prepared, headers=prepared.headers.replaced(extra))
+            headers = await authorize(prepared, self.provider, tokens=self._tokens, aws=self._aws)
             headers = Headers(_USER_AGENT, headers, extra)
         except ValueError as e:
             raise ConfigError(f"provider {self.provider.name!r}: {e}") from None
@@ -355,8 +393,8 @@ class GenericBackend:
         )
 
 
-class _CountStream(ReplyStream):
-    """The same walk (retries, clocks, errors) for a counting call."""
+class _Question(ReplyStream):
+    """The same walk (retries, clocks, errors) for a call that is answered by one document."""
 
     def __init__(
         self,
@@ -364,19 +402,18 @@ class _CountStream(ReplyStream):
         request: LLMRequest,
         headers: Mapping[str, str],
         prepared: PreparedRequest,
-        counter: TokenCounter,
     ) -> None:
         super().__init__(backend, request, headers)
         self._prepared = prepared
-        self._counter = counter
-        self._tokens = 0
 
-    async def count(self) -> int:
+    async def answer(self, parse: Callable[[bytes], T]) -> T:
+        found: list[T] = []
+        self._take: Callable[[bytes], Any] = lambda body: found.append(parse(body))
         await self.whole()
-        return self._tokens
+        return found[-1]
 
     def _parse_document(self, response: TransportResponse, body: bytes) -> LLMChunk:
-        self._tokens = self._counter.parse_count(body, self._request)
+        self._take(body)
         return LLMChunk()
 
     def _finished(self, whole: LLMChunk) -> LLMChunk:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from itertools import chain, zip_longest
-from operator import attrgetter
+from itertools import zip_longest
 from typing import Any, TypeAlias, Union
 
 from msgspec import Struct
@@ -28,6 +27,7 @@ from .types import (
     Part,
     Role,
     TextPart,
+    ToolCall,
     ToolResultPart,
 )
 
@@ -50,7 +50,7 @@ def cache_of(part: Part) -> CacheLifetime | None:
     """The mark on a part; one inside a tool's result counts as the result's own."""
     if type(part) not in _MARKABLE:
         return None
-    found: CacheLifetime | None = part.cache
+    found: CacheLifetime | None = part.cache  # type: ignore[union-attr]
     if found is None and type(part) is ToolResultPart and not isinstance(part.content, str):
         found = next((c for p in part.content if (c := cache_of(p))), None)
     return found
@@ -64,17 +64,16 @@ def is_marked(request: LLMRequest, unmarked: int = 0) -> bool:
 
 def any_marked(messages: Sequence[LLMMessage]) -> bool:
     """Whether a message or a part is marked. Quick, as every request is asked."""
-    parts = list(chain.from_iterable(map(_PARTS, messages)))
-    for asked in (messages, parts):
-        if list(map(_CACHE, asked)).count(None) != len(asked):  # without a frame for each
+    for message in messages:
+        if message.cache is not None:
             return True
-    return any(
-        type(part) is ToolResultPart and type(part.content) is tuple and cache_of(part)
-        for part in parts
-    )
-
-
-_CACHE, _PARTS = attrgetter("cache"), attrgetter("parts")
+        for part in message.parts:
+            if type(part) is TextPart:
+                if part.cache is not None:
+                    return True
+            elif type(part) is not ToolCall and cache_of(part):
+                return True
+    return False
 
 
 def marks_of(request: LLMRequest) -> list[Mark]:

@@ -163,8 +163,8 @@ class Dialect(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
 
     # Chat Completions: the reply
     stream_end: Literal["done", "finish_reason"] = "finish_reason"
-    """What proves that a stream was whole. `done`: only the `[DONE]` line, for services known
-    to send it always. `finish_reason`: that is enough, for unknown servers and for those seen to
+    """What proves that a stream was whole. `done`: only the `[DONE]` line (Converse: the
+    metadata), for services known to send it always. `finish_reason`: that is enough, for unknown servers and for those seen to
     close without `[DONE]` (Cerebras, MiniMax, Copilot, Perplexity, GPUStack, Mistral)."""
     reasoning_outside_output: bool = False
     """xAI's chat counts reasoning tokens beside completion_tokens, not in them."""
@@ -250,6 +250,7 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
     """What this server calls reasoning, both ways."""
     project_id: str = ""
     region: str = ""
+    """Where Google Cloud and AWS are to answer."""
     resource: str = ""
     """The account's own part of the address: a resource of Azure's, a workspace of Anthropic's."""
     extra_headers: dict[str, str] = {}
@@ -283,7 +284,26 @@ class ProviderConfig(Struct, frozen=True, omit_defaults=True):
                     phase="prepare",
                 )
             address = address.replace(f"{{{field}}}", value)
+            if field == "region":
+                address = _in_partition(address, value)
         return address
+
+
+_AWS_PARTITIONS = (
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov"),
+)
+"""Regions of AWS that are not under amazonaws.com. Wire reference 1.1."""
+
+
+def _in_partition(address: str, region: str) -> str:
+    domain = next((d for start, d in _AWS_PARTITIONS if region.startswith(start)), None)
+    plain = f".{region}.amazonaws.com"
+    return address if domain is None else address.replace(plain, f".{region}.{domain}")
 
 
 class ModelConfig(Struct, frozen=True, omit_defaults=True):
@@ -303,6 +323,13 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True):
     """In tokens, input and output together."""
     max_output_tokens: int | None = None
     """The most the model can write. Used where a wire demands a limit and the call has none."""
+    cache_read_price: float | None = None
+    cache_write_price: float | None = None
+    """Of writes with the wire's shorter lifetime: 5 or 30 minutes."""
+    cache_write_long_price: float | None = None
+    """Of writes with its longer lifetime: 1 or 12 hours."""
+    vision: bool | None = None
+    """Whether the model sees images. None: what the catalogue says."""
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -27,6 +27,9 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "together": ("TOGETHER_BASE_URL", "/v1"),
     "cerebras": ("CEREBRAS_BASE_URL", "/v1"),
     "zai": ("ZAI_BASE_URL", ""),
+    "bedrock": ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", ""),
+    "bedrock-anthropic": ("ANTHROPIC_BEDROCK_BASE_URL", ""),
+    "bedrock-mantle": ("ANTHROPIC_BEDROCK_MANTLE_BASE_URL", ""),
     "azure": ("AZURE_OPENAI_ENDPOINT", "/openai/v1"),
     "azure-responses": ("AZURE_OPENAI_ENDPOINT", "/openai/v1"),
     "azure-classic": ("AZURE_OPENAI_ENDPOINT", "/openai"),
@@ -36,11 +39,12 @@ _BASE_VARIABLES: Mapping[str, tuple[str, str]] = {
     "anthropic-aws": ("ANTHROPIC_AWS_BASE_URL", ""),
 }
 """Variable, and the path that the vendor's SDK puts after it. Source: openai 3.54.0, anthropic
-2.13.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, read 2026-11-24;
-google-genai 3.6.1, read 2026-11-25.
+2.13.0, groq 1.7.0, together 3.1.1, cerebras-cloud-sdk 1.91.0, zai-sdk 0.2.3, botocore 1.44.8, read
+2026-11-24; google-genai 3.6.1, read 2026-11-25.
 The SDKs of Mistral and OpenRouter read no such variable."""
 
 _GOOGLE = (("project_id", "GOOGLE_CLOUD_PROJECT"), ("region", "GOOGLE_CLOUD_LOCATION"))
+_AWS = (("region", "AWS_REGION"), ("region", "AWS_DEFAULT_REGION"))
 _FIELD_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "vertex-anthropic": (
         ("project_id", "ANTHROPIC_VERTEX_PROJECT_ID"),
@@ -56,7 +60,11 @@ _FIELD_VARIABLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("resource", "ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID"),
     ),
     "anthropic-foundry": (("resource", "ANTHROPIC_FOUNDRY_RESOURCE"),),
-    "anthropic-aws": (("region", "AWS_REGION"), ("region", "AWS_DEFAULT_REGION")),
+    "anthropic-aws": _AWS,
+    "bedrock": _AWS,
+    "bedrock-anthropic": _AWS,
+    "bedrock-mantle": _AWS,
+    "bedrock-openai": _AWS,
     "azure": (("resource", "AZURE_RESOURCE_NAME"),),
     "azure-responses": (("resource", "AZURE_RESOURCE_NAME"),),
     "azure-classic": (("resource", "AZURE_RESOURCE_NAME"),),

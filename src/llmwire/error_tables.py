@@ -119,6 +119,8 @@ WORDINGS: list[Wording] = [
             r"\bmonthly (?:usage|spend(?:ing)?) limit (?:reached|exceeded)|\bout of budget\b|"
             r"\bno available balance\b|\bavailable balance (?:is )?(?:insufficient|exhausted|0\b)|"
             r"\bexceeds? (?:your )?available balance\b|\bbudget has been exceeded\b"),
+    Wording("quota", "Bedrock", "Your request exceeds the service quota for your account.",
+            "botocore 1.44.8, 2026-11-24", "", ("ServiceQuotaExceededException",)),
     # --- auth ---------------------------------------------------------------------------------
     Wording("auth", "OpenAI, xAI", "Incorrect API key provided. You can obtain an API key from "
             "https://console.x.ai.", _DOC, r"\b(?:incorrect|invalid) API[ -]?key\b",

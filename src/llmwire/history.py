@@ -174,6 +174,7 @@ _ID_RULES = {
     "openai40": (r"\x21-\x7e", 1, 40),
     "openai64": (r"\x21-\x7e", 1, 64),
     "anthropic64": ("A-Za-z0-9_-", 1, 64),
+    "bedrock64": ("A-Za-z0-9_.:-", 1, 64),
     "mistral9": ("A-Za-z0-9", 9, 9),
 }
 """Which characters, how many at least and at most."""

@@ -7,7 +7,7 @@ and `+` turns a delta that has both into the part it was (see `folding`).
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeAlias, Union
+from typing import Literal, TypeAlias, Union
 
 from msgspec import Struct
 
@@ -15,8 +15,7 @@ from .plain import JSON, load_json
 
 CacheLifetime = Literal["default", "5m", "30m", "1h", "12h", "24h"]
 """Everything up to here is worth caching, for so long; `default` leaves the time to the wire.
-A wire takes the nearest lifetime it has, with a record; one that caches by itself needs none.
-Parts that can't be marked have the attribute too, always None: so that all can be asked at once."""
+A wire takes the nearest lifetime it has, with a record; one that caches by itself needs none."""
 
 
 class Native(Struct, frozen=True, gc=False):
@@ -59,7 +58,6 @@ class ReasoningPart(
     signature: str | None = None
     data: str | None = None
     native: Native | None = None
-    cache: ClassVar[None] = None
 
 
 class RefusalPart(
@@ -69,7 +67,6 @@ class RefusalPart(
 
     text: str
     native: Native | None = None
-    cache: ClassVar[None] = None
 
 
 class FunctionCall(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -92,7 +89,6 @@ class ToolCall(
     function: FunctionCall = FunctionCall()
     kind: Literal["function", "custom"] = "function"
     native: Native | None = None
-    cache: ClassVar[None] = None
 
     @property
     def name(self) -> str:
@@ -136,7 +132,6 @@ class IncompleteToolCall(
     arguments: str = ""
     reason: IncompleteReason = "cut"
     native: Native | None = None
-    cache: ClassVar[None] = None
 
 
 class BytesSource(Struct, frozen=True, gc=False, tag="bytes", tag_field="type"):
@@ -178,7 +173,6 @@ class AudioPart(Struct, frozen=True, gc=False, tag="audio", tag_field="type", om
     format: str = "wav"
     transcript: str = ""
     native: Native | None = None
-    cache: ClassVar[None] = None
 
 
 class FilePart(Struct, frozen=True, gc=False, tag="file", tag_field="type", omit_defaults=True):
@@ -197,7 +191,6 @@ class CompactionPart(
 
     summary: str | None = None
     native: Native | None = None
-    cache: ClassVar[None] = None
 
 
 class OpaquePart(Struct, frozen=True, gc=False, tag="opaque", tag_field="type", omit_defaults=True):
@@ -209,7 +202,6 @@ class OpaquePart(Struct, frozen=True, gc=False, tag="opaque", tag_field="type", 
     kind: str
     data: str = "{}"
     native: Native | None = None
-    cache: ClassVar[None] = None
 
 
 class ToolResultPart(
@@ -257,7 +249,6 @@ class PartDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type", om
     incomplete: IncompleteReason | None = None
     citations: tuple[dict[str, JSON], ...] = ()
     native: Native | None = None
-    cache: ClassVar[None] = None
 
     @property
     def text(self) -> str:

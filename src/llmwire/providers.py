@@ -97,6 +97,34 @@ PROVIDERS: dict[str, ProviderConfig] = {
             dialect=Dialect(max_image_bytes=7_864_320, max_request_bytes=32 * 1024 * 1024),
         ),
         ProviderConfig("vertex-anthropic", "", "", "vertex-anthropic", dialect=Dialect()),
+        # Bedrock: by its bearer token, else signed with AWS credentials (`aws`).
+        ProviderConfig(
+            "bedrock",
+            "https://bedrock-runtime.{region}.amazonaws.com",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "bedrock-converse",
+            dialect=Dialect(stream_end="done"),
+        ),
+        ProviderConfig(
+            "bedrock-anthropic",
+            "https://bedrock-runtime.{region}.amazonaws.com",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "bedrock-anthropic",
+            dialect=Dialect(),
+        ),
+        ProviderConfig(
+            "bedrock-mantle",
+            "https://bedrock-mantle.{region}.api.aws/anthropic",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            "anthropic",
+            dialect=Dialect(bearer=True),
+        ),
+        ProviderConfig(
+            "bedrock-openai",
+            "https://bedrock-mantle.{region}.api.aws/openai/v1",
+            "AWS_BEARER_TOKEN_BEDROCK",
+            dialect=Dialect(reasoning_replay="none", top_k=False, tool_call_ids="openai40"),
+        ),
         ProviderConfig(
             "gemini",
             "https://generativelanguage.googleapis.com",

@@ -29,6 +29,7 @@ from .errors import (
     StreamError,
     TransportError,
 )
+from .eventstream import CONTENT_TYPE
 from .folding import close_open_parts
 from .intake import MAX_BODY_BYTES, Intake, too_large, with_origin
 from .output import finished
@@ -489,11 +490,12 @@ def _kind_of(response: TransportResponse, data: bytes) -> Literal["stream", "doc
     if start[:1] in (b"{", b"[", b"<"):
         return "document"
     label = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if label == "text/event-stream" or any(start.startswith(m) for m in _SSE_STARTS):
+    if label in _STREAM_TYPES or any(start.startswith(m) for m in _SSE_STARTS):
         return "stream"
     return None if any(m.startswith(start) for m in _SSE_STARTS) else "document"
 
 
+_STREAM_TYPES = ("text/event-stream", CONTENT_TYPE)
 _SSE_STARTS = (b":", b"data:", b"event:", b"id:", b"retry:")
 
 

@@ -10,12 +10,16 @@ from msgspec import Struct
 _struct_new: Any = msgspec.StructMeta.__call__
 
 
+Provenance = Literal["reported", "partial", "estimated"]
+
+
 class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
     """Tokens of one call, as reported. None means that nobody said; it never means zero.
 
-    input_total = input_uncached + cache_read + cache_write; output_total includes reasoning.
-    Within one reply a later report replaces what an earlier one said (`merged`): providers
-    report running totals. Source: wire reference 12.4.
+    The buckets are disjoint: input_total = input_uncached + cache_read + cache_write, and
+    cache_write is the sum of its lifetimes where a wire tells them. output_total includes
+    reasoning. Within one reply a later report replaces what an earlier one said (`merged`):
+    providers report running totals. Source: wire reference 12.4.
     """
 
     input_total: int | None = None
@@ -26,10 +30,17 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
     cache_write_5m: int | None = None
     cache_write_1h: int | None = None
     reasoning: int | None = None
-    provenance: Literal["reported", "partial", "estimated"] = "reported"
-    """`partial`: a report from before the end of the reply, a lower bound."""
+    provenance: Provenance = "reported"
+    """`partial`: a report from before the end of the reply, a lower bound. `estimated`: counted
+    by us, not by the provider."""
     raw: dict[str, Any] | None = None
     """The provider's own object, without its nulls."""
+    cache_write_30m: int | None = None
+    cache_write_12h: int | None = None
+    server_tool_calls: dict[str, int] | None = None
+    """Calls of tools that the provider ran itself, by its name for them; they cost extra."""
+    service_tier: str | None = None
+    """The tier or speed that answered, in the provider's word; prices depend on it."""
 
     @property
     def prompt_tokens(self) -> int | None:
@@ -41,12 +52,17 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
 
     def merged(self, newer: LLMUsage) -> LLMUsage:
         """The newest known value of each field; for reports on one and the same reply."""
-        counts = zip(_counts(self), _counts(newer), strict=True)
         return _struct_new(  # type: ignore[no-any-return]
             LLMUsage,
-            *(b if b is not None else a for a, b in counts),
+            *(
+                b if b is not None else a
+                for a, b in zip(_counts(self), _counts(newer), strict=True)
+            ),
             newer.provenance,
-            newer.raw if newer.raw is not None else self.raw,
+            *(
+                b if b is not None else a
+                for a, b in zip(_others(self), _others(newer), strict=True)
+            ),
         )
 
     def __add__(self, other: LLMUsage) -> LLMUsage:
@@ -55,11 +71,24 @@ class LLMUsage(Struct, frozen=True, gc=False, omit_defaults=True):
             return NotImplemented
         order = ("reported", "partial", "estimated")
         counts = zip(_counts(self), _counts(other), strict=True)
+        mine, theirs = self.server_tool_calls, other.server_tool_calls
+        tools = None
+        if mine is not None and theirs is not None:
+            tools = {n: mine.get(n, 0) + theirs.get(n, 0) for n in dict.fromkeys((*mine, *theirs))}
         return _struct_new(  # type: ignore[no-any-return]
             LLMUsage,
-            *(None if a is None or b is None else a + b for a, b in counts),
+            *(_sum(a, b) for a, b in counts),
             max(self.provenance, other.provenance, key=order.index),
+            None,
+            _sum(self.cache_write_30m, other.cache_write_30m),
+            _sum(self.cache_write_12h, other.cache_write_12h),
+            tools,
+            self.service_tier if self.service_tier == other.service_tier else None,
         )
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a + b
 
 
 def _counts(u: LLMUsage) -> tuple[int | None, ...]:
@@ -73,6 +102,11 @@ def _counts(u: LLMUsage) -> tuple[int | None, ...]:
         u.cache_write_1h,
         u.reasoning,
     )
+
+
+def _others(u: LLMUsage) -> tuple[Any, ...]:
+    """What stands behind the provenance, in the order of the constructor."""
+    return (u.raw, u.cache_write_30m, u.cache_write_12h, u.server_tool_calls, u.service_tier)
 
 
 StopReason = Literal[
@@ -128,3 +162,10 @@ class Adaptation(Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str
     before: Any = None
     after: Any = None
+
+    @property
+    def changes_history(self) -> bool:
+        """Whether something in a message is not sent as it is. A mark that stands for a signature
+        which nobody gave changes nothing that was said."""
+        is_mark = self.action == "added" and self.path.endswith(".signature")
+        return self.path.startswith("messages[") and not is_mark

@@ -594,6 +594,7 @@ def test_user_content(part: Part, block: dict[str, Any]) -> None:
         said(TextPart("x"), PNG),
         said(FilePart(BytesSource(b"x", "application/pdf"))),
         said(AudioPart(BytesSource(b"x", "audio/wav"))),
+        said(CompactionPart("x", Native("anthropic", payload=""))),
     ],
 )
 def test_what_can_not_be_said_is_named_by_its_place(message: LLMMessage) -> None:

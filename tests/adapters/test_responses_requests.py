@@ -630,6 +630,9 @@ def test_texts_by_hand() -> None:
             {"type": "output_text", "text": "Yes."}, {"type": "refusal", "refusal": "No."},
         ],
     }  # fmt: skip
+    assert turn(TextPart(""), RefusalPart("No."))[0]["content"] == [
+        {"type": "refusal", "refusal": "No."}
+    ]
     spoken = AudioPart(BytesSource(b"", "audio/wav"), transcript="Hello.")
     assert turn(spoken)[0] == {"role": "assistant", "content": "Hello."}
     assert records(HI, LLMMessage("assistant", [spoken])) == [

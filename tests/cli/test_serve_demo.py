@@ -14,6 +14,7 @@ import pytest
 
 WIRES = (
     "openai", "anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini", "ollama",
+    "bedrock-converse", "bedrock-anthropic",
 )  # fmt: skip
 
 

@@ -57,6 +57,20 @@ def test_wire_needs_project_and_region_for_vertex(cli: Any, monkeypatch: Any) ->
     assert document["headers"]["Authorization"] == "Bearer ***"
 
 
+def test_wire_and_models_know_bedrock(cli: Any, monkeypatch: Any) -> None:
+    ran = cli("wire", "-m", "bedrock:amazon.nova-lite-v1:0", "Hi")
+    assert ran.code == 1 and "needs region" in ran.err
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    document = cli("wire", "--json", "-m", "bedrock:amazon.nova-lite-v1:0", "Hi").json
+    assert document["url"].endswith(
+        ".eu-west-1.amazonaws.com/model/amazon.nova-lite-v1%3A0/converse-stream"
+    )
+    assert document["headers"]["Authorization"] == "***"
+    assert "by AWS key" in cli("models").out
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", SECRET)
+    assert "by AWS key" not in cli("models").out
+
+
 def test_wire_shows_that_geminis_key_is_no_part_of_the_address(cli: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("GOOGLE_API_KEY", SECRET)
     ran = cli("wire", "--json", "-m", "gemini:gemini-3.5-flash", "Hi")

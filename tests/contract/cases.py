@@ -23,6 +23,8 @@ from llmwire.types import (
     ToolResultPart,
 )
 
+BINARY = ("bedrock-converse", "bedrock-anthropic")
+"""Wires whose streams are AWS's binary frames."""
 WIRES = (
     "openai",
     "openai-responses",
@@ -32,14 +34,15 @@ WIRES = (
     "gemini",
     "vertex-gemini",
     "ollama",
+    *BINARY,
 )
-SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini")
+SIGNING = ("anthropic", "vertex-anthropic", "reasoning", "gemini", "vertex-gemini", *BINARY)
 """Wires on which reasoning carries a signature."""
 ENDING = (
-    "openai-responses", "anthropic", "vertex-anthropic", "gemini", "vertex-gemini", "ollama",
+    "openai-responses", "anthropic", "vertex-anthropic", "gemini", "vertex-gemini", "ollama", *BINARY,
 )  # fmt: skip
 """Wires that say of each tool call when it has ended."""
-OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini", "ollama")
+OBJECTS = ("anthropic", "vertex-anthropic", "gemini", "vertex-gemini", "ollama", *BINARY)
 """Wires whose calls have objects for arguments."""
 CACHELESS = ("ollama",)
 """Wires that say nothing of caches."""

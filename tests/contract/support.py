@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from collections.abc import Iterable, Iterator
 
 from llmwire.adapters import ADAPTERS, SERVER_HALVES
 from llmwire.adapters.base import FramedServer, ServerRequest, chunk_of
 from llmwire.config import ProviderConfig
 from llmwire.errors import BackendError
+from llmwire.eventstream import BinaryFrameDecoder, encode_frame
 from llmwire.folding import ChunkBuilder, close_open_parts
 from llmwire.request import LLMRequest
 from llmwire.types import (
@@ -19,6 +23,8 @@ from llmwire.types import (
     ToolCall,
     accumulate,
 )
+
+from .cases import BINARY
 
 
 def heard(request: LLMRequest, provider: ProviderConfig) -> ServerRequest:
@@ -56,10 +62,31 @@ def events_of(reply: LLMChunk, asked: ServerRequest, wire: str, size: int = 5) -
     return list(SERVER_HALVES[wire].prepare_stream(chunks_of(reply, size), asked))
 
 
+def edited(wire: str, events: Iterable[bytes], old: bytes, new: bytes) -> list[bytes]:
+    """The same events with other words in them, framed anew where frames have checksums."""
+    if wire not in BINARY:
+        return [event.replace(old, new) for event in events]
+    out = []
+    for event in events:
+        (frame,) = BinaryFrameDecoder().feed(event)
+        data = frame.data
+        if frame.event == "chunk":
+            inner = base64.b64decode(json.loads(data)["bytes"]).replace(old, new)
+            data = json.dumps({"bytes": base64.b64encode(inner).decode()}).encode()
+        out.append(encode_frame(data.replace(old, new), frame.headers))
+    return out
+
+
 def ping_of(wire: str) -> bytes:
     """An event that says nothing."""
     half = SERVER_HALVES[wire]
     return half.prepare_ping() if isinstance(half, FramedServer) else b": ping\n\n"
+
+
+def shown(event: bytes) -> bytes:
+    """An event with the base64 in it, if it has some, made plain."""
+    found = re.search(rb'\{"bytes":"([^"]*)"', event)
+    return event if found is None else base64.b64decode(found[1])
 
 
 def decode(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from contract.support import ping_of
 from llmwire.adapters import ADAPTERS, SERVER_HALVES
 from llmwire.adapters.base import PreparedRequest, TokenCounter
 from llmwire.config import ModelConfig, ProviderConfig
@@ -71,7 +72,9 @@ def ask(server: LocalServer, style: str, *messages: LLMMessage | str, **fields: 
     provider = server.provider(style)
     fields.setdefault("max_tokens", 4000)
     request = LLMRequest(
-        model=ModelConfig("claude-sonnet-4-6" if "anthropic" in style else "offline"),
+        model=ModelConfig(
+            "claude-sonnet-4-6" if "anthropic" in style or "bedrock" in style else "offline"
+        ),
         messages=tuple(LLMMessage("user", m) if isinstance(m, str) else m for m in messages),
         **fields,
     )
@@ -142,7 +145,10 @@ def test_call_result_answer_with_the_offline_model(style: str, stream: bool) -> 
     assert [t.function for t in heard[0].asked.tools] == [WEATHER.function]
 
 
-@pytest.mark.parametrize("style", ["anthropic", "vertex-anthropic", "gemini", "vertex-gemini"])
+COUNTING = [s for s in STYLES if s.endswith(("anthropic", "gemini", "converse"))]
+
+
+@pytest.mark.parametrize("style", COUNTING)
 def test_counting(style: str) -> None:
     adapter = ADAPTERS[style]
     assert isinstance(adapter, TokenCounter)
@@ -185,6 +191,8 @@ def test_errors_in_the_wires_own_form(style: str) -> None:
         "gemini": "/gemini/v1beta/models/m:generateContent",
         "vertex-gemini": "/vertex-gemini/v1/publishers/google/models/m:generateContent",
         "ollama": "/ollama/api/chat",
+        "bedrock-converse": "/bedrock/model/m/converse",
+        "bedrock-anthropic": "/bedrock-anthropic/model/m/invoke",
     }[style]
     adapter = ADAPTERS[style]
     with LocalServer() as server:
@@ -200,7 +208,7 @@ def test_errors_in_the_wires_own_form(style: str) -> None:
         wrong_method = error("GET", provider_path)
         assert wrong_method.status == 405
         assert wrong_method.provider_message == "GET is not allowed here, only POST"
-        lost = error("POST", provider_path.split("/v1")[0].split("/api")[0] + "/nowhere")
+        lost = error("POST", re.split("/v1|/model|/api", provider_path)[0] + "/nowhere")
         assert isinstance(lost, NotFoundError) and "there is nothing at" in lost.message
         broken = error("POST", provider_path, b"{")
         assert isinstance(broken, InvalidRequestError) and broken.status == 400
@@ -238,8 +246,9 @@ def test_keepalives_are_taken_for_what_they_are(style: str) -> None:
         )
         _, _, body = send(ADAPTERS[style].prepare_request(request, provider))
         decoder = ADAPTERS[style].stream_decoder(request, provider)
-        pings = rb'ping\n\n|"ping"}\n\n|"message":{"role":"assistant","content":""},"done":false}\n'
-        at = max(m.end() for m in re.finditer(pings, body))
+        ping = ping_of(style)
+        at = body.rindex(ping) + len(ping) if ping in body else 0
+        at = at or body.index(b"\n\n", body.rindex(b"ping")) + 2
         chunks = list(decoder.feed(body[:at]))
         assert decoder.keepalives == 5
         assert accumulate([*chunks, *decoder.feed(body[at:]), *decoder.finish()]).text == "Hi"

@@ -16,8 +16,10 @@ from llmwire import (
     BackendError,
     BytesSource,
     ContextTooLongError,
+    Cost,
     Dialect,
     GenericBackend,
+    HistoryCheck,
     ImagePart,
     IncompleteStreamError,
     IncompleteToolCall,
@@ -27,6 +29,7 @@ from llmwire import (
     LLMUsage,
     ModelConfig,
     OpenAIAdapter,
+    Prices,
     ProviderConfig,
     RateLimitError,
     ReasoningAdapter,
@@ -43,7 +46,13 @@ from llmwire import (
     ToolCall,
     VertexAnthropicAdapter,
     accumulate,
+    check_history,
+    cost_of,
+    facts_of,
+    library_prices,
     merge_consecutive_user_messages,
+    prices_of,
+    repaired_after,
     tool,
 )
 
@@ -167,3 +176,17 @@ def codecs(request: LLMRequest) -> None:
             assert_type(chunk, LLMChunk)
         if isinstance(adapter, TokenCounter):
             assert_type(adapter.parse_count(b"{}", request), int)
+
+
+async def costs_and_checks(backend: GenericBackend, request: LLMRequest, reply: LLMChunk) -> None:
+    cost = cost_of(reply.usage, request.model, prices_of(request.model, backend.provider))
+    assert_type(cost.total, float | None)
+    assert_type(cost + cost, Cost)
+    assert_type(library_prices("m", backend.provider), Prices | None)
+    assert_type(facts_of("m", "openai").vision, bool | None)
+    check = check_history(request.messages, backend.provider, request.model)
+    assert_type(check, HistoryCheck)
+    assert_type(check.messages, tuple[LLMMessage, ...])
+    repaired = repaired_after(request, BackendError("no"))
+    if repaired is not None:
+        assert_type(repaired.request, LLMRequest)

@@ -44,6 +44,8 @@ ADAPTERS: Mapping[str, APIAdapter] = _Registry(
         "openai-responses": ".responses:ResponsesAdapter",
         "gemini": ".gemini:GeminiAdapter",
         "vertex-gemini": ".gemini:VertexGeminiAdapter",
+        "bedrock-converse": ".bedrock:BedrockConverseAdapter",
+        "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicAdapter",
     }
 )
 """What `ProviderConfig.api_style` names."""
@@ -58,5 +60,7 @@ SERVER_HALVES: Mapping[str, ServerHalf] = _Registry(
         "openai-responses": ".responses:ResponsesServer",
         "gemini": ".gemini:GeminiServer",
         "vertex-gemini": ".gemini:VertexGeminiServer",
+        "bedrock-converse": ".bedrock:BedrockConverseServer",
+        "bedrock-anthropic": ".bedrock.invoke:BedrockAnthropicServer",
     }
 )

@@ -33,6 +33,7 @@ from ..errors import BackendError, ConfigError, DecodeError
 from ..folding import is_json_object
 from ..memory import Memory
 from ..request import LLMRequest
+from ..sigv4 import scope_of
 from ..types import (
     JSON,
     Adaptation,
@@ -111,7 +112,8 @@ def at_version(dialect: Dialect, path: str) -> str:
 
 
 def scheme_at(dialect: Dialect, address: str, own: AuthScheme) -> AuthScheme:
-    """How the credential travels: as the dialect says, else as the wire's own service takes it.
+    """How the credential travels: as the dialect says, to Bedrock's addresses as AWS takes it, else
+    as the wire's own service does.
 
     Raises `ConfigError` where Google's token would go elsewhere.
     """
@@ -120,7 +122,7 @@ def scheme_at(dialect: Dialect, address: str, own: AuthScheme) -> AuthScheme:
         host = parts.hostname or ""
         if parts.scheme != "https" or not f".{host}".endswith(".googleapis.com"):
             raise ConfigError(f"Google's token does not go to {host}", phase="prepare")
-    return dialect.auth or own
+    return dialect.auth or ("aws" if scope_of(address) is not None else own)
 
 
 @lru_cache(maxsize=256)
@@ -140,7 +142,7 @@ def _checked(name: str, value: str) -> str:
     return name
 
 
-AuthScheme = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "google", "none"]
+AuthScheme = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "google", "aws", "none"]
 
 
 class PreparedRequest(Struct, frozen=True):

@@ -206,8 +206,7 @@ class _MistralWords(ReplyWords):
         self, head: dict[str, JSON], word: str, usage: LLMUsage | None, heard: ServerRequest
     ) -> Iterator[bytes]:
         choice = {"index": 0, "delta": {"content": ""}, "finish_reason": word}
-        told = {} if usage is None else {"usage": self.usage(usage)}
-        yield frame({**head, "choices": [choice], **told})
+        yield frame({**head, "choices": [choice], **self.report(usage)})
 
 
 class ReasoningServer(OpenAIServer):

@@ -71,7 +71,7 @@ class EventStreamDecoder:
         try:
             self._read(data, out, tried)
         except BackendError as e:
-            return _before_fault(out, e)
+            return before_fault(out, e)
         return out
 
     def finish(self) -> Iterator[LLMChunk]:
@@ -145,7 +145,7 @@ class EventStreamDecoder:
         raise NotImplementedError
 
 
-def _before_fault(chunks: list[LLMChunk], error: BackendError) -> Iterator[LLMChunk]:
+def before_fault(chunks: list[LLMChunk], error: BackendError) -> Iterator[LLMChunk]:
     """The chunks and then the error; raised at once if there are none."""
     if not chunks:
         raise error

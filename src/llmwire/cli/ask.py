@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 
-from ..pricing import cost_of
 from ..types import LLMChunk, LLMMessage, PartDelta, RefusalPart, TextPart, to_builtins
 from .common import (
     Target,
@@ -13,6 +12,7 @@ from .common import (
     note_adaptations,
     note_ending,
     options_of,
+    target_cost,
     target_of,
     usage_line,
 )
@@ -65,14 +65,23 @@ def shows_thinking(args: argparse.Namespace, terminal: Terminal) -> bool:
 
 def document(reply: LLMChunk, target: Target) -> dict[str, object]:
     """An answer for programs. What nobody reported is null, never 0."""
-    cost = cost_of(reply.usage, target.model)
+    cost = target_cost(reply, target)
     return {
         "model": target.label,
         "answered_by": reply.model,
         "text": reply.text,
         "message": to_builtins(reply.message),
         "usage": to_builtins(reply.usage) if reply.usage is not None else None,
-        "cost": {"total": cost.total, "known": cost.known, "missing": list(cost.missing)},
+        "cost": {
+            "total": cost.total,
+            "known": cost.known,
+            "missing": list(cost.missing),
+            "input": cost.input,
+            "cache_read": cost.cache_read,
+            "cache_write": cost.cache_write,
+            "output": cost.output,
+            "source": cost.source,
+        },
         "stop": to_builtins(reply.stop) if reply.stop is not None else None,
         "response_id": reply.response_id,
         "request_id": reply.correlation_id,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from ..config import ModelConfig, ProviderConfig
-from ..pricing import Cost, cost_of
+from ..pricing import Cost, cost_of, prices_of
 from ..settings import OFFLINE, is_unconfigured, load_settings, resolve
 from ..types import (
     Adaptation,
@@ -225,7 +225,7 @@ def options_of(args: argparse.Namespace) -> CallOptions:
 def usage_line(reply: LLMChunk, target: Target, seconds: float | None = None) -> str:
     """Model, tokens, cost, time and stop reason, as far as they are known."""
     pieces = [target.label, tokens_text(reply)]
-    if cost := cost_text(cost_of(reply.usage, target.model)):
+    if cost := cost_text(target_cost(reply, target)):
         pieces.append(cost)
     if seconds is not None:
         pieces.append(f"{seconds:.1f} s")
@@ -234,6 +234,10 @@ def usage_line(reply: LLMChunk, target: Target, seconds: float | None = None) ->
         other = f" ({raw})" if reply.stop.reason == "other" and raw else ""
         pieces.append(reply.stop.reason + other)
     return " · ".join(pieces)
+
+
+def target_cost(reply: LLMChunk, target: Target) -> Cost:
+    return cost_of(reply.usage, target.model, prices_of(target.model, target.provider))
 
 
 def tokens_text(reply: LLMChunk) -> str:
@@ -256,7 +260,8 @@ def tokens_text(reply: LLMChunk) -> str:
 def cost_text(cost: Cost) -> str:
     """Dollars; "" if nothing is known about them."""
     if cost.total is not None:
-        return dollars(cost.total)
+        about = "about " if cost.provenance == "estimated" and cost.total else ""
+        return about + dollars(cost.total)
     return f"at least {dollars(cost.known)}" if cost.known else ""
 
 

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Mapping
 
+from ..aws import BEARER_TOKEN
 from ..config import ModelConfig, ModelInfo, ProviderConfig
 from ..errors import ConfigError
 from ..settings import Settings, address_fields, is_unconfigured, load_settings, resolve
@@ -17,6 +18,10 @@ from .terminal import Terminal, safe
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    if args.catalogue:
+        from . import known
+
+        return known.run(args, terminal)
     if args.provider is not None:
         return _listed(args, terminal)
     settings = load_settings()
@@ -122,14 +127,16 @@ def _key_set(provider: ProviderConfig, environ: Mapping[str, str]) -> bool:
 def _state(provider: ProviderConfig, settings: Settings) -> str:
     if provider.name in settings.broken:
         return settings.broken[provider.name]
-    if provider.api_key_env_var and not _key_set(provider, os.environ):
+    key_set = _key_set(provider, os.environ)
+    by_aws = provider.api_key_env_var == BEARER_TOKEN and not key_set
+    if provider.api_key_env_var and not key_set and not by_aws:
         return "key not set"
     fields = address_fields(provider)
     for field in fields:
         if not getattr(provider, field):
             return f"{field.removesuffix('_id')} not set"
     if provider.api_key_env_var:
-        return "key set"
+        return "by AWS key" if by_aws else "key set"
     if fields:
         return f"project {provider.project_id}, {provider.region}"
     return "no key needed"

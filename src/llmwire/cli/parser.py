@@ -67,6 +67,11 @@ def build_parser() -> argparse.ArgumentParser:
     models.add_argument(
         "provider", nargs="?", metavar="PROVIDER", help="ask this provider which models it has"
     )
+    models.add_argument(
+        "--catalogue",
+        action="store_true",
+        help="show what is known of models (of PROVIDER), without asking anybody",
+    )
     _json(models)
 
     count = command("count", "count the tokens of a prompt, and say how they were counted")

@@ -76,6 +76,8 @@ def shown_headers(prepared: PreparedRequest, provider: ProviderConfig) -> dict[s
         pass  # the configuration brings its own, and a call adds no second one
     elif prepared.auth == "google" or (provider.api_key_env_var and prepared.auth == "bearer"):
         credential = {"Authorization": f"Bearer {HIDDEN}"}
+    elif prepared.auth == "aws":  # a bearer token or a signature
+        credential = {"Authorization": HIDDEN}
     elif provider.api_key_env_var and prepared.auth != "none":
         credential = {prepared.auth: HIDDEN}
     own: Mapping[str, str] = {"User-Agent": f"llmwire/{__version__}"}

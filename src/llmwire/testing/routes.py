@@ -23,6 +23,8 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
     "gemini": ("gemini",),
     "vertex-gemini": ("vertex-gemini",),
     "ollama": ("ollama",),
+    "bedrock": ("bedrock-converse",),
+    "bedrock-anthropic": ("bedrock-anthropic",),
 }
 """The wire formats under the first segment of a path; of several the one whose path it is."""
 
@@ -103,6 +105,12 @@ def model_list(heard: Heard, path: str, models: Sequence[str]) -> Answer | None:
         when = "1970-01-01T00:00:00Z"
         tags = [{"name": n, "model": n, "modified_at": when, "size": 0} for n in models]
         return json_answer({"models": tags})
+    if path == "/foundation-models" and heard.method == "GET":  # AWS's, and its own profiles
+        arn = "arn:aws:bedrock:us-east-1::foundation-model/"
+        found = [{"modelArn": arn + n, "modelId": n, "modelName": n} for n in models]
+        return json_answer({"modelSummaries": found})
+    if path == "/inference-profiles" and heard.method == "GET":
+        return json_answer({"inferenceProfileSummaries": []})
     match = re.fullmatch(r"/(?:v1|v1beta1?)/(publishers/google/)?models(?:/(.*))?", path)
     google = "x-goog-api-key" in heard.headers or (heard.style or "").endswith("gemini")
     if match is None or not (google or path.startswith("/v1/models")):

@@ -47,6 +47,8 @@ _BASES = {
     "gemini": "/gemini",
     "vertex-gemini": "/vertex-gemini",
     "ollama": "/ollama",
+    "bedrock-converse": "/bedrock",
+    "bedrock-anthropic": "/bedrock-anthropic",
 }
 _log = logging.getLogger(__name__)
 
@@ -63,10 +65,11 @@ class LocalServer:
     Queued replies are used up in order, one a request; then `default` answers, at first the
     offline model. `/openai/v1/chat/completions`, `/openai/v1/responses` (and input_tokens),
     `/anthropic/v1/messages` (and count_tokens), `/vertex/projects/...`,
-    `/reasoning/v1/chat/completions`, `/ollama/api/chat`, `/gemini/v1beta/models/...` and
-    `/vertex-gemini/v1beta1/projects/...` speak their wires; bare `/v1/chat/completions`,
-    `/v1/responses`, `/v1/messages`, `/api/chat` and `/v1/models/...` work too, as do `/health`
-    and the model lists.
+    `/reasoning/v1/chat/completions`, `/ollama/api/chat`, `/gemini/v1beta/models/...`,
+    `/vertex-gemini/v1beta1/projects/...`, `/bedrock/model/.../converse` (and converse-stream) and
+    `/bedrock-anthropic/model/.../invoke` speak their wires; bare `/v1/chat/completions`,
+    `/v1/responses`, `/v1/messages`, `/api/chat`, `/v1/models/...` and `/model/...` work too, as do
+    `/health` and the model lists.
 
     - `host`, `port`: where it listens; port 0 takes a free one. Only 127.0.0.1 unless told.
     - `default`: what answers when nothing is queued (`Scripted`). It runs in the server's thread.

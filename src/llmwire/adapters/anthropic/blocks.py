@@ -198,6 +198,10 @@ def usage_of(raw: dict[str, JSON], partial: bool = False) -> LLMUsage | None:
     write = _count(raw, "cache_creation_input_tokens")
     by_lifetime = raw.get("cache_creation")
     details = raw.get("output_tokens_details")
+    tools = raw.get("server_tool_use")
+    tier = raw.get("service_tier")
+    if raw.get("speed") not in (None, "standard"):  # priced apart, beside any tier
+        tier = raw["speed"]
     return LLMUsage(
         input_total=None if uncached is None else uncached + (read or 0) + (write or 0),
         output_total=_count(raw, "output_tokens"),
@@ -207,6 +211,12 @@ def usage_of(raw: dict[str, JSON], partial: bool = False) -> LLMUsage | None:
         cache_write_5m=_count(by_lifetime, "ephemeral_5m_input_tokens"),
         cache_write_1h=_count(by_lifetime, "ephemeral_1h_input_tokens"),
         reasoning=_count(details, "thinking_tokens"),
+        server_tool_calls=(
+            {name: count for name in tools if (count := _count(tools, name)) is not None}
+            if isinstance(tools, dict)
+            else None
+        ),
+        service_tier=tier if isinstance(tier, str) else None,
         provenance="partial" if partial else "reported",
         raw=raw,
     )

@@ -122,6 +122,10 @@ def wire_usage(usage: LLMUsage | None) -> dict[str, JSON]:
     out["output_tokens"] = usage.output_total
     if usage.reasoning is not None:
         out["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if usage.server_tool_calls is not None:
+        out["server_tool_use"] = usage.server_tool_calls
+    if usage.service_tier is not None:
+        out["service_tier"] = usage.service_tier
     return out
 
 

@@ -242,7 +242,7 @@ class ContentWriter:
                 if "thoughtSignature" not in part:
                     part["thoughtSignature"] = SENTINEL
                     why = "the model wants a signature on a step's first call; this stands for none"
-                    self._log.add("added", path, why, None, SENTINEL)
+                    self._log.add("added", f"{path}.signature", why, None, SENTINEL)
                 return
 
     # --- parts ---

@@ -220,6 +220,7 @@ class ReplyReader:
             usage,
             reasoning_outside_output=self._dialect.reasoning_outside_output,
             provenance="reported" if final else "partial",
+            service_tier=event.service_tier,
         )
         if report is not None:
             self._usage = report

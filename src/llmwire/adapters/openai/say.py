@@ -121,6 +121,13 @@ class ReplyWords:
             out["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
         return out
 
+    def report(self, usage: LLMUsage | None) -> dict[str, JSON]:
+        """What is said of usage at the top level of an answer or an event."""
+        if usage is None:
+            return {}
+        tier = {} if usage.service_tier is None else {"service_tier": usage.service_tier}
+        return {"usage": self.usage(usage), **tier}
+
     # --- a whole reply ---
 
     def message(self, parts: Iterable[Part], heard: ServerRequest) -> dict[str, JSON]:
@@ -148,9 +155,7 @@ class ReplyWords:
             "model": reply.model or heard.request.model.name,
             "choices": [choice],
         }
-        if reply.usage is not None:
-            out["usage"] = self.usage(reply.usage)
-        return out
+        return {**out, **self.report(reply.usage)}
 
     # --- a streamed reply ---
 
@@ -197,7 +202,7 @@ class ReplyWords:
     ) -> Iterator[bytes]:
         yield self._event(head, {}, word)
         if usage is not None and heard.include_usage:
-            yield frame({**head, "choices": [], "usage": self.usage(usage)})
+            yield frame({**head, "choices": [], **self.report(usage)})
 
     def _event(self, head: dict[str, JSON], delta: JSON, word: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": word}

@@ -60,6 +60,7 @@ def usage_of(
     *,
     reasoning_outside_output: bool = False,
     provenance: Literal["reported", "partial"] = "reported",
+    service_tier: object = None,
 ) -> LLMUsage | None:
     """The tokens that a usage object reports; None for an empty one.
 
@@ -70,12 +71,10 @@ def usage_of(
     if not raw:
         return None
     prompt, output = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
-    read = write = reasoning = None
-    if len(raw) > 2:
-        details = _object(raw, "prompt_tokens_details") or _object(raw, "prompt_token_details")
-        read = _first(details, raw, _CACHE_READ)
-        write = _first(details, raw, _CACHE_WRITE)
-        reasoning = _first(_object(raw, "completion_tokens_details"), raw, _REASONING)
+    details = _object(raw, "prompt_tokens_details") or _object(raw, "prompt_token_details")
+    read = _first(details, raw, _CACHE_READ)
+    write = _first(details, raw, _CACHE_WRITE)
+    reasoning = _first(_object(raw, "completion_tokens_details"), raw, _REASONING)
     if output is not None and reasoning:
         total = _count(raw, "total_tokens")
         if total is None or prompt is None:
@@ -87,7 +86,11 @@ def usage_of(
     uncached = None
     if prompt is not None and read is not None:
         uncached = max(0, prompt - read - (write or 0))
-    return LLMUsage(prompt, output, uncached, read, write, None, None, reasoning, provenance, raw)
+    tier = service_tier if isinstance(service_tier, str) and service_tier else None
+    return LLMUsage(
+        prompt, output, uncached, read, write, None, None, reasoning, provenance, raw,
+        None, None, None, tier,
+    )  # fmt: skip
 
 
 def _count(obj: dict[str, Any], key: str) -> int | None:

@@ -42,6 +42,7 @@ class _Answer(Struct, gc=False):
     id: str | None = None
     model: str | None = None
     usage: dict[str, Any] | None = None
+    service_tier: Any = None
     error: None = None
     x_groq: None = None
     base_resp: None = None
@@ -66,7 +67,9 @@ def plain_answer(body: bytes, provider: ProviderConfig | None) -> LLMChunk | Non
     usage = None
     if answer.usage:
         outside = dialect_of(provider).reasoning_outside_output
-        usage = usage_of(answer.usage, reasoning_outside_output=outside)
+        usage = usage_of(
+            answer.usage, reasoning_outside_output=outside, service_tier=answer.service_tier
+        )
     return LLMChunk(
         new_message(Role.assistant, (TextPart(text),)),
         usage,

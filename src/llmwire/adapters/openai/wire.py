@@ -79,6 +79,7 @@ class Event(Struct, gc=False):
     object: str | None = None
     choices: list[Choice | None] | None = None
     usage: dict[str, Any] | None = None
+    service_tier: Any = None
     error: Any = None
     x_groq: dict[str, Any] | None = None
     base_resp: dict[str, Any] | None = None

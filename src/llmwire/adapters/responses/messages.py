@@ -272,7 +272,7 @@ class InputWriter:
             return []
         if item is None:
             only = parts[0] if len(said) == 1 else None
-            alone = said[0]["text"] if isinstance(only, TextPart | AudioPart) else None
+            alone = said[0].get("text") if isinstance(only, TextPart | AudioPart) else None
             return [{"role": "assistant", "content": said if alone is None else alone}]
         own = self._own(item, _payload(parts[0]).get("after"), thoughts)
         return [{"type": "message", "role": "assistant", **own, "content": said}]

@@ -196,7 +196,8 @@ class ReplyReader:
                 parts.append(self._sound())
         self._note(response.input_transformations)
         self.done = True
-        return self._chunk(parts, response, usage_of(response.usage), stop)
+        usage = usage_of(response.usage, response.service_tier)
+        return self._chunk(parts, response, usage, stop)
 
     def _sound(self) -> AudioPart:
         try:

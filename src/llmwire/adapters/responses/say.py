@@ -78,7 +78,12 @@ def usage(usage: LLMUsage) -> dict[str, JSON]:
     out: dict[str, JSON] = {}
     if usage.input_total is not None:
         out["input_tokens"] = usage.input_total
-    details = {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}
+    lifetimes = {"ttl_30m_tokens": usage.cache_write_30m, "ttl_12h_tokens": usage.cache_write_12h}
+    details: dict[str, JSON] = {
+        "cached_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "cache_write_tokens_details": {k: v for k, v in lifetimes.items() if v is not None} or None,
+    }
     if details := {k: v for k, v in details.items() if v is not None}:
         out["input_tokens_details"] = details
     if usage.output_total is not None:
@@ -176,7 +181,8 @@ class _Talk:
             status = "failed"
             more = {"error": {"code": "server_error", "message": "The model broke off."}}
         used = None if self._usage is None else usage(self._usage)
-        return self._response(status, output=self._output, usage=used, **more)
+        tier = None if self._usage is None else self._usage.service_tier
+        return self._response(status, output=self._output, usage=used, service_tier=tier, **more)
 
     def _response(self, status: str, **more: JSON) -> dict[str, Any]:
         body, request = self._body, self._heard.request
@@ -198,7 +204,7 @@ class _Talk:
             "prompt_cache_key": request.cache_key,
             "reasoning": {"effort": None, "summary": None, **(body.get("reasoning") or {})},
             "safety_identifier": None,
-            "service_tier": "default",
+            "service_tier": None,
             "store": request.store is not False,
             "temperature": 1.0 if request.temperature is None else request.temperature,
             "text": {"format": {"type": "text"}, **(body.get("text") or {})},

@@ -22,7 +22,7 @@ CUT: dict[StopReason, IncompleteReason] = {
 """Stops that cut an item short."""
 
 
-def usage_of(raw: JSON) -> LLMUsage | None:
+def usage_of(raw: JSON, service_tier: JSON = None) -> LLMUsage | None:
     """The tokens that a usage object reports; None for none. The input includes the cache."""
     raw = without_nulls(raw) if isinstance(raw, dict) else None
     if not raw:
@@ -30,6 +30,7 @@ def usage_of(raw: JSON) -> LLMUsage | None:
     total = _count(raw, "input_tokens")
     details = raw.get("input_tokens_details")
     read, write = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
+    lifetimes = details.get("cache_write_tokens_details") if isinstance(details, dict) else None
     uncached = None
     if total is not None and read is not None:
         uncached = max(0, total - read - (write or 0))
@@ -41,6 +42,9 @@ def usage_of(raw: JSON) -> LLMUsage | None:
         cache_write=write,
         reasoning=_count(raw.get("output_tokens_details"), "reasoning_tokens"),
         raw=raw,
+        cache_write_30m=_count(lifetimes, "ttl_30m_tokens"),
+        cache_write_12h=_count(lifetimes, "ttl_12h_tokens"),
+        service_tier=service_tier if isinstance(service_tier, str) and service_tier else None,
     )
 
 

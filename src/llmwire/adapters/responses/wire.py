@@ -39,6 +39,7 @@ class Response(Struct, gc=False):
     model: JSON = None
     status: JSON = None
     usage: JSON = None
+    service_tier: JSON = None
     error: JSON = None
     incomplete_details: JSON = None
     input_transformations: JSON = None
