@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from llmwire.adapters.base import chunk_of
+from llmwire.adapters.base import ServerRequest, chunk_of
 from llmwire.adapters.bedrock import BedrockConverseAdapter, BedrockConverseServer
 from llmwire.config import ModelConfig, ProviderConfig
 from llmwire.errors import (
@@ -349,6 +349,18 @@ def test_usage(raw: Any, usage: LLMUsage | None) -> None:
     got = whole({"text": "a"}, usage=raw).usage
     assert got == (None if usage is None else replace(usage, raw=got and got.raw))
     assert streamed(BEGIN, end(), ev("metadata", usage=raw))[0].usage == got
+
+
+def test_the_tier_that_answered() -> None:
+    usage = {"inputTokens": 1, "outputTokens": 2}
+    for tier, word in (({"type": "flex"}, "flex"), (None, None), ("flex", None), ({}, None)):
+        got = whole({"text": "a"}, usage=usage, serviceTier=tier)
+        assert got.usage is not None and got.usage.service_tier == word
+        event = ev("metadata", usage=usage, serviceTier=tier)
+        assert streamed(BEGIN, end(), event)[0].usage == got.usage
+        told = json.loads(SERVER.prepare_response(got, ServerRequest(ASKED)))
+        assert told.get("serviceTier") == (word and {"type": word})
+        assert told["usage"] == usage
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,10 @@ def joined_base64(pieces: list[str]) -> str:
 # --- usage and stop ---------------------------------------------------------------------------
 
 
-def usage_of(raw: JSON) -> LLMUsage | None:
-    """Tokens by wire reference 12.4; None if nothing was reported."""
+def usage_of(raw: JSON, tier: JSON = None) -> LLMUsage | None:
+    """Tokens by wire reference 12.4; None if nothing was reported. `tier`: the reply's serviceTier."""
     raw = without_nulls(raw)
+    word = tier.get("type") if isinstance(tier, dict) else None
     if not isinstance(raw, dict) or not raw:
         return None
     uncached = _count(raw, "inputTokens")
@@ -140,6 +141,7 @@ def usage_of(raw: JSON) -> LLMUsage | None:
         cache_write=write,
         cache_write_5m=by_lifetime.get("5m"),
         cache_write_1h=by_lifetime.get("1h"),
+        service_tier=word if isinstance(word, str) else None,
         raw=raw,
     )
 

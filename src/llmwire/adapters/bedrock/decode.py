@@ -107,7 +107,7 @@ def parse_whole(body: bytes, request: LLMRequest, provider: ProviderConfig | Non
     content = (message.content if message else None) or []
     return chunk_of(
         _parts_of(content, issuer_of(request, provider), cut),
-        usage=blocks.usage_of(answer.usage),
+        usage=blocks.usage_of(answer.usage, answer.service_tier),
         stop=stop,
         model=blocks.routed_model(answer.trace),
     )
@@ -387,7 +387,7 @@ class ConverseDecoder(BinaryFraming):
 
     def _on_metadata(self, event: Event) -> LLMChunk | None:
         self.done = self._ended is not None
-        usage = blocks.usage_of(event.usage)
+        usage = blocks.usage_of(event.usage, event.service_tier)
         said = self._ended
         stop = None
         if event.trace and said is not None:

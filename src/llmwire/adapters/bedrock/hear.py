@@ -11,8 +11,6 @@ from msgspec.structs import replace
 from ...config import ModelConfig, ThinkingLevel
 from ...errors import InvalidRequestError
 from ...request import LLMRequest, OutputFormat
-from ...schema import ANTHROPIC
-from ...schema.faults import faults
 from ...types import (
     JSON,
     AvailableFunction,
@@ -352,6 +350,4 @@ def _output(config: OutputConfig | None) -> OutputFormat | None:
         raise refusal(f"The schema in outputConfig is not valid JSON: {e}") from None
     if not isinstance(wanted, dict):
         raise refusal("The schema in outputConfig must be a JSON object.")
-    for place, what in faults(wanted, ANTHROPIC):
-        raise refusal(f"The schema in outputConfig is not supported: {place}: {what}")
     return OutputFormat(wanted, schema.name or "output")

@@ -45,7 +45,7 @@ def wire_usage(usage: LLMUsage | None) -> dict[str, JSON] | None:
     """The usage object; None where nobody counted, which is not the same as zero."""
     if usage is None:
         return None
-    if usage.raw and usage_of(usage.raw) == usage:
+    if usage.raw and usage_of(usage.raw, _tier(usage)) == usage:
         return usage.raw
     fresh = usage.input_uncached
     if fresh is None and usage.input_total is not None:
@@ -64,6 +64,10 @@ def wire_usage(usage: LLMUsage | None) -> dict[str, JSON] | None:
     if details:
         out["cacheDetails"] = details
     return out
+
+
+def _tier(usage: LLMUsage) -> JSON:
+    return None if usage.service_tier is None else {"type": usage.service_tier}
 
 
 def stop_fields(stop: StopInfo | None, calls: bool) -> tuple[dict[str, JSON], JSON]:
@@ -89,6 +93,8 @@ def report(
     found = wire_usage(usage)
     if found is not None:
         out["usage"] = found
+    if usage is not None and usage.service_tier is not None:
+        out["serviceTier"] = _tier(usage)
     if model is not None and model != heard.request.model.name:
         trace = {**(trace or {}), "promptRouter": {"invokedModelId": model}}
     if trace:

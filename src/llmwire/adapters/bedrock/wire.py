@@ -76,6 +76,7 @@ class Event(Struct, rename="camel"):
     stop_reason: str | None = None
     additional_model_response_fields: JSON = None
     usage: JSON = None
+    service_tier: JSON = None
     trace: JSON = None
 
 
@@ -94,6 +95,7 @@ class Answer(Struct, rename="camel"):
     stop_reason: str | None = None
     additional_model_response_fields: JSON = None
     usage: JSON = None
+    service_tier: JSON = None
     trace: JSON = None
     message: JSON = None
     error_type: JSON = msgspec.field(name="__type", default=None)
