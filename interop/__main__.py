@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from . import aimock, litellm, llamacpp, sdks
+from . import aimock, litellm, llamacpp, recorder, sdks
 from .checks import run
 from .install import NotHere
 from .table import Result, render, summary
@@ -31,6 +31,7 @@ def _against(module: object) -> Run:
 WHAT: dict[str, Run] = {
     "llamacpp": _against(llamacpp),
     "aimock": _against(aimock),
+    "recorder": _against(recorder),
     "litellm": _against(litellm),
     "python": sdks.python_clients,
     "node": sdks.node_clients,
@@ -51,6 +52,8 @@ def main() -> int:
             results += WHAT[name]()
         except NotHere as e:
             results.append(Result(name, "", "", "all", "not run", str(e)))
+        except Exception as e:  # the others are tried all the same
+            results.append(Result(name, "", "", "all", "failed", f"{type(e).__name__}: {e}"))
         print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
     print(f"\n{render(results)}\n\n{summary(results)}")
     outcomes = {result.outcome for result in results}

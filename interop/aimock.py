@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from llmwire import ADAPTERS, ProviderConfig, RateLimitError
+from llmwire.types import StopReason
 
 from .checks import Answers, Peer
 from .install import FOLDER, free_port, node_modules, running
@@ -22,7 +24,7 @@ ANSWERS = Answers(
     after_tool=r"It is cold in Oslo\.",
     thought=THOUGHT.replace("+", r"\+").replace("?", r"\?").replace(".", r"\."),
     cuts="Go on",
-    fails=("Fail", RateLimitError, {"retry_after": 7.0}),
+    fails=("Fail", RateLimitError, {"retry_after": 1.0}),
 )
 
 USAGE = {
@@ -50,6 +52,10 @@ FIXTURES: list[dict[str, Any]] = [
             "finishReason": "length",
         },
     },
+    {
+        "match": {"userMessage": "A trip"},
+        "response": {"content": '{"city": "Oslo", "days": 7}'},
+    },
     {"match": {"userMessage": "Think"}, "response": {"content": HELLO, "reasoning": THOUGHT}},
     {
         "match": {"userMessage": "Go on"},
@@ -60,7 +66,7 @@ FIXTURES: list[dict[str, Any]] = [
         "response": {
             "error": {"message": "Slow down", "type": "rate_limit_error"},
             "status": 429,
-            "retryAfter": 7,
+            "retryAfter": 1,
         },
     },
     {"match": {"userMessage": "Hi"}, "response": {"content": HELLO, "usage": USAGE}},
@@ -71,8 +77,14 @@ BASES = {
     "openai-responses": "/v1",
     "anthropic": "",
     "gemini": "",
-    "bedrock": "",
+    "bedrock-converse": "",
+    "bedrock-anthropic": "",
     "ollama": "",
+}
+MODELS = {
+    "anthropic": "claude-sonnet-4-6",
+    "bedrock-converse": "anthropic.claude-sonnet-4-6",
+    "bedrock-anthropic": "anthropic.claude-sonnet-4-6",
 }
 NO_LIMITS = "a mock writes what its fixture says, whatever limits it is given"
 LACKS = {
@@ -83,6 +95,10 @@ LACKS = {
 LACKS_BY_WIRE = {
     "openai-responses": {"length": "it says `incomplete` without incomplete_details"},
     "gemini": {"cut call": "it says {} in place of arguments that are no JSON"},
+    "bedrock-anthropic": dict.fromkeys(
+        ("streamed", "tools streamed", "thinking", "output", "length", "cut call"),
+        "its frames hold the event itself, which Bedrock sends as base64 in `bytes`",
+    ),
     "ollama": {
         "cut call": "it says {} in place of arguments that are no JSON",
         "length": "it says `stop` whatever its fixture says",
@@ -94,27 +110,39 @@ LACKS_BY_WIRE = {
 @contextmanager
 def peers() -> Iterator[list[Peer]]:
     """Raises `NotHere` where it can't be installed."""
-    folder = node_modules()
     fixtures = FOLDER / "fixtures.json"
-    fixtures.write_text(json.dumps({"fixtures": FIXTURES}))
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    script = folder / "node_modules/@copilotkit/aimock/dist/cli.js"
-    command = ["node", str(script), "-p", str(port), "-f", str(fixtures), "-c", "5", "--strict"]
-    with running("aimock", command, f"{url}/health"):
+    with serving(fixtures, "-c", "5", "--strict") as url:
         yield [
             Peer(
                 "aimock",
                 wire,
-                ProviderConfig("aimock", url + BASES[wire], "", wire),
-                "claude-sonnet-4-6" if wire == "anthropic" else "mock",
+                ProviderConfig("aimock", url + BASES[wire], "", wire, region="us-east-1"),
+                MODELS.get(wire, "mock"),
                 ANSWERS,
                 lacks=LACKS | LACKS_BY_WIRE.get(wire, {}),
                 counts_by="probe",
                 usage=wire != "ollama",
-                # No word of Gemini's, which says STOP there.
-                stops_for_calls="other" if wire == "gemini" else "tool_calls",
+                stops_for_calls=stops_for_calls(wire),
             )
             for wire in BASES
             if wire in ADAPTERS
         ]
+
+
+@contextmanager
+def serving(fixtures: Path, *options: str) -> Iterator[str]:
+    """The address of an aimock that says what the fixtures (a file or a folder) say."""
+    folder = node_modules()
+    if fixtures.suffix:
+        fixtures.write_text(json.dumps({"fixtures": FIXTURES}))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    script = folder / "node_modules/@copilotkit/aimock/dist/cli.js"
+    command = ["node", str(script), "-p", str(port), "-f", str(fixtures), *options]
+    with running("aimock", command, f"{url}/health"):
+        yield url
+
+
+def stops_for_calls(wire: str) -> tuple[StopReason, ...]:
+    """It says FUNCTION_CALL for Gemini: no word of Gemini's, which says STOP there."""
+    return ("tool_calls", "other") if wire == "gemini" else ("tool_calls",)

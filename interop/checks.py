@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from llmwire import (
     AvailableFunction,
@@ -89,12 +92,14 @@ class Peer:
     answers: Answers
     lacks: Mapping[str, str] = field(default_factory=dict)
     """Checks that this server can't pass, and why; that they pass after all is a failure."""
+    only: Collection[str] = ()
+    """The checks to make, if not all."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """More options of every call."""
     counts_by: str = "endpoint"
     counts_exactly: bool = True
     """Whether its count is what it reports as usage."""
-    stops_for_calls: StopReason = "tool_calls"
+    stops_for_calls: tuple[StopReason, ...] = ("tool_calls",)
     usage: bool = True
     """Whether the server reports usage that means something."""
     idle: Callable[[], Awaitable[bool]] | None = None
@@ -121,7 +126,7 @@ class Call:
             model=self.peer.model, messages=messages, **options
         ) as stream:
             chunks = [chunk async for chunk in stream]
-        assert stream.result == accumulate(chunks)
+        assert replace(stream.result, output=None) == accumulate(chunks)
         return stream.result
 
 
@@ -129,9 +134,9 @@ def matches(pattern: str, text: str) -> None:
     assert re.fullmatch(pattern, text, re.DOTALL), f"{text!r} is not {pattern!r}"
 
 
-def stopped(reply: LLMChunk, reason: str) -> None:
+def stopped(reply: LLMChunk, *reasons: StopReason) -> None:
     got = reply.stop.reason if reply.stop else None
-    assert got == reason, f"stopped for {got!r} ({reply.stop}), not {reason!r}"
+    assert got in reasons, f"stopped for {got!r} ({reply.stop}), not {' or '.join(reasons)}"
 
 
 # --- the checks -----------------------------------------------------------------------------------
@@ -167,7 +172,7 @@ async def _tools(call: Call, streamed: bool) -> None:
         assert len(calls) == 1, f"tool_choice {choice}: calls {calls}, text {reply.text!r}"
         assert calls[0].name == "get_weather"
         assert calls[0].parsed == call.answers.call, f"arguments {calls[0].arguments!r}"
-        stopped(reply, call.peer.stops_for_calls)
+        stopped(reply, *call.peer.stops_for_calls)
     result = LLMMessage("tool", "cold", tool_call_id=calls[0].id, name="get_weather")
     reply = await call([ask, reply.message, result], streamed, tools=[WEATHER])
     matches(call.answers.after_tool, reply.text)
@@ -195,11 +200,25 @@ async def thinking(call: Call) -> None:
         matches(call.answers.hello, again.text)
 
 
+class Trip(msgspec.Struct):
+    """A journey."""
+
+    city: str
+    days: int
+
+
+async def output(call: Call) -> None:
+    for streamed in (False, True):
+        reply = await call("A trip to Oslo, 7 days", streamed, output=Trip)
+        assert reply.output == Trip("Oslo", 7), reply
+        stopped(reply, "stop")
+
+
 async def stop_sequence(call: Call) -> None:
     for streamed in (False, True):
         reply = await call("Hi", streamed, stop=[call.answers.stop_at])
         matches(call.answers.stopped, reply.text)
-        assert reply.stop and reply.stop.reason in ("stop", "stop_sequence"), reply.stop
+        stopped(reply, "stop", "stop_sequence")
 
 
 async def length(call: Call) -> None:
@@ -239,7 +258,7 @@ async def cancelling(call: Call) -> None:
     await _until(idle)
 
 
-async def _until(idle: Callable[[], Awaitable[bool]], seconds: float = 3.0) -> None:
+async def _until(idle: Callable[[], Awaitable[bool]], seconds: float = 8.0) -> None:
     clock = asyncio.get_running_loop().time
     end = clock() + seconds
     while not await idle():
@@ -283,6 +302,7 @@ CHECKS: dict[str, Callable[[Call], Awaitable[None]]] = {
     "tools": tools,
     "tools streamed": tools_streamed,
     "thinking": thinking,
+    "output": output,
     "stop": stop_sequence,
     "length": length,
     "counting": counting,
@@ -296,6 +316,8 @@ async def run(peer: Peer) -> list[Result]:
     """Every check of one peer, each with connections of its own."""
     out = []
     for name, check in CHECKS.items():
+        if peer.only and name not in peer.only:
+            continue
         lack = peer.lacks.get(name, "")
         call = Call(peer)
         error = ""

@@ -31,10 +31,12 @@ ANSWERS = Answers(
 )
 
 LACKS = {
+    "anthropic": {"output": "the server does not hear output_config.format"},
     "openai-responses": {
+        "output": "the server does not hear text.format",
         "stop": "the wire has no stop sequences",
         "length": "the server says `completed` where max_output_tokens cut the reply",
-    }
+    },
 }
 
 

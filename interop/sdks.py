@@ -26,8 +26,8 @@ PYTHON = {
     ("test_sdk_responses", "test"): ("openai", "openai-responses"),
     ("test_sdk_google", "test"): ("google-genai", "gemini"),
     ("test_sdks_azure", "test"): ("openai (Azure)", "openai"),
-    ("test_sdks_bedrock", "test_claude"): ("anthropic (Bedrock)", "bedrock"),
-    ("test_sdks_bedrock", "test"): ("boto3", "bedrock"),
+    ("test_sdks_bedrock", "test_claude"): ("anthropic (Bedrock)", "bedrock-anthropic"),
+    ("test_sdks_bedrock", "test"): ("boto3", "bedrock-converse"),
 }
 """The tests of each client, by file and start of the name; the first that fits."""
 
@@ -37,6 +37,7 @@ COLUMNS = (
     ("thinking", r"think|thought|reason"),
     ("counting", r"count"),
     ("errors", r"error|refused|cut|wrong|retries|an_error"),
+    ("output", r"structured"),
     ("streamed", r"(?<!tools_)stream(?!_error)"),
     ("whole", r"whole|a_call_goes"),
 )

@@ -31,6 +31,7 @@ CHECKS = (
     "tools",
     "tools streamed",
     "thinking",
+    "output",
     "stop",
     "length",
     "counting",

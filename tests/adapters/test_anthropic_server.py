@@ -171,6 +171,20 @@ def test_levels_of_thinking(model: str, fields: dict[str, Any], level: str) -> N
     assert hear(model=model, **fields).request.thinking == level
 
 
+@pytest.mark.parametrize("form", ["output_config", "output_format"])
+def test_the_form_of_the_text_at_both_of_its_places(form: str) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    asked = {"type": "json_schema", "schema": schema}
+    fields = {form: {"format": asked} if form == "output_config" else asked}
+    output = hear(model="claude-opus-5-5", **fields).request.output
+    assert output is not None and output.schema == schema
+
+
 # --- what is refused -------------------------------------------------------------------------------
 
 THINK = {"type": "enabled", "budget_tokens": 1024}

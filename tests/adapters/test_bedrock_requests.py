@@ -381,6 +381,9 @@ def test_reasoning_of_other_models_goes_back_without_a_signature() -> None:
     blocks, notes = replayed(ReasoningPart("hm", signature="c2ln"), TextPart("a"), model=OSS)
     assert blocks[0] == {"reasoningContent": {"reasoningText": {"text": "hm"}}}
     assert notes == [("dropped", "messages[1].parts[0].signature")]
+    blocks, notes = replayed(ReasoningPart("", signature="c2ln"), TextPart("a"), model=OSS)
+    assert blocks == [{"text": "a"}]  # a block of nothing would come back as no part at all
+    assert notes == [("dropped", "messages[1].parts[0].signature")]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def _check_thinking(body: Body, traits: ModelTraits, headers: Mapping[str, str])
 
 
 def _check_format(body: Body, traits: ModelTraits) -> None:
-    form = body.output_config.format if body.output_config else None
+    form = body.form
     if form is None:
         return
     if form.type != "json_schema":

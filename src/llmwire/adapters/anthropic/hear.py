@@ -102,6 +102,8 @@ class Body(Struct):
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    output_format: Form | None = None
+    """Where the form stood in the beta of 2025-11-13; LiteLLM 1.108 says it so."""
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -109,6 +111,11 @@ class Body(Struct):
     stream: bool | None = None
     metadata: Metadata | None = None
     anthropic_version: str | None = None
+
+    @property
+    def form(self) -> Form | None:
+        """What the text is to be."""
+        return (self.output_config and self.output_config.format) or self.output_format
 
 
 class _ResultBlock(Struct):
@@ -300,7 +307,7 @@ def request_of(body: Body, heard: Heard, traits: ModelTraits) -> LLMRequest:
         if t.type in (None, "custom")
     )
     choice = body.tool_choice
-    form = body.output_config.format if body.output_config else None
+    form = body.form
     metadata = {}
     if body.metadata is not None and body.metadata.user_id is not None:
         metadata["user_id"] = body.metadata.user_id

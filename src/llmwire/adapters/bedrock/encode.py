@@ -274,13 +274,13 @@ class Writer:
         if part.kind == "encrypted" or (self._family.claude and not part.signature):
             self._log.add("dropped", path, "thinking without a signature")
             return None
-        if not (part.text or part.signature):
-            return None
         said: dict[str, JSON] = {"text": part.text}
         if part.signature and (self._family.signatures or part.native is not None):
             said["signature"] = part.signature
         elif part.signature:
             self._log.add("dropped", f"{path}.signature", "this model takes no signatures")
+        if not part.text and "signature" not in said:
+            return None
         return "thinking", {"reasoningContent": {"reasoningText": said}}
 
     def _call(self, part: ToolCall, path: str) -> dict[str, Any]:
